@@ -1,0 +1,3 @@
+//! The `mathesis` binary: argument parsing, progress, tables and reports around the library crates.
+
+fn main() {}

@@ -1,0 +1,18 @@
+//! Differential equations on boxes of one, two or three dimensions; time is a dimension like any other.
+//!
+//! What the problem *is* ([`Problem`]) is apart from how it is solved ([`Method`]); every method returns a [`Solution`]:
+//! a field that can be evaluated, with its derivatives, anywhere in the box, and the figures that say how far to trust it.
+
+mod field;
+mod method;
+mod problem;
+mod residual;
+mod solution;
+
+pub use field::{Basis, Field, Term};
+pub use method::{Method, Observer, Progress, Silent, SolveError};
+pub use problem::{Axis, Condition, Derivative, Face, Problem, Side};
+pub use residual::Residual;
+pub use solution::{
+    Certificate, Component, HistoryPoint, Solution, Spectrum, Status, evaluate_on_grid, grid_coordinates, test_points,
+};
