@@ -5,6 +5,7 @@
 
 mod field;
 mod method;
+pub mod options;
 mod problem;
 mod residual;
 mod solution;
