@@ -62,7 +62,12 @@ impl Tensor {
     /// If the matrix has not `shape[axis]` columns or `axis` does not exist.
     pub fn mode_product(&self, axis: usize, matrix: MatRef<'_, f64>, parallelism: Par) -> Tensor {
         let (outer, extent, inner) = self.strides_around(axis);
-        assert_eq!(matrix.ncols(), extent, "mode product along axis {axis} of a tensor of shape {:?}", self.shape);
+        assert_eq!(
+            matrix.ncols(),
+            extent,
+            "mode product along axis {axis} of a tensor of shape {:?}",
+            self.shape
+        );
         let rows = matrix.nrows();
         let mut shape = self.shape.clone();
         shape[axis] = rows;
@@ -73,7 +78,11 @@ impl Tensor {
             let target = MatMut::from_row_major_slice_mut(&mut product.values, outer, rows);
             matmul(target, Accum::Replace, source, matrix.transpose(), 1.0, parallelism);
         } else if inner * extent > 0 {
-            for (source, target) in self.values.chunks_exact(extent * inner).zip(product.values.chunks_exact_mut((rows * inner).max(1))) {
+            for (source, target) in self
+                .values
+                .chunks_exact(extent * inner)
+                .zip(product.values.chunks_exact_mut((rows * inner).max(1)))
+            {
                 let source = MatRef::from_row_major_slice(source, extent, inner);
                 let target = MatMut::from_row_major_slice_mut(target, rows, inner);
                 matmul(target, Accum::Replace, matrix, source, 1.0, parallelism);
@@ -100,7 +109,6 @@ pub fn mode_product_reference(tensor: &Tensor, axis: usize, matrix: MatRef<'_, f
     }
     product
 }
-
 
 #[cfg(test)]
 mod tests {

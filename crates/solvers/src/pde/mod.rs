@@ -15,5 +15,6 @@ pub use method::{Method, Observer, Progress, Silent, SolveError};
 pub use problem::{Axis, Condition, Derivative, Face, Problem, Side};
 pub use residual::Residual;
 pub use solution::{
-    Certificate, Component, HistoryPoint, Solution, Spectrum, Status, evaluate_on_grid, grid_coordinates, test_points,
+    Certificate, Component, HistoryPoint, Solution, Spectrum, Status, evaluate_on_grid, grid_coordinates,
+    test_points,
 };

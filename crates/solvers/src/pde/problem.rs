@@ -24,7 +24,9 @@ impl Axis {
     /// `count` equally spaced points from the lower to the upper bound, both included.
     pub fn uniform_points(&self, count: usize) -> Vec<f64> {
         let step = self.length() / (count.max(2) - 1) as f64;
-        (0..count).map(|i| if i + 1 == count && i > 0 { self.upper.1 } else { self.lower.1 + step * i as f64 }).collect()
+        (0..count)
+            .map(|i| if i + 1 == count && i > 0 { self.upper.1 } else { self.lower.1 + step * i as f64 })
+            .collect()
     }
 }
 

@@ -26,19 +26,26 @@ impl Residual {
             if coordinates.contains(&symbol) {
                 continue;
             }
-            let derivative =
-                problem.derivative(&symbol).ok_or_else(|| SolveError::UnknownSymbol(symbol.name().to_string()))?;
+            let derivative = problem
+                .derivative(&symbol)
+                .ok_or_else(|| SolveError::UnknownSymbol(symbol.name().to_string()))?;
             jets.push((derivative, symbol));
         }
         jets.sort_by_key(|(derivative, _)| *derivative);
         let mut outputs = vec![expression.clone()];
         outputs.extend(jets.iter().map(|(_, symbol)| expression.differentiate(symbol)));
-        let linear =
-            outputs[1..].iter().all(|partial| partial.symbols().iter().all(|symbol| coordinates.contains(symbol)));
+        let linear = outputs[1..]
+            .iter()
+            .all(|partial| partial.symbols().iter().all(|symbol| coordinates.contains(symbol)));
         let variables: Vec<Symbol> =
             coordinates.into_iter().chain(jets.iter().map(|(_, symbol)| symbol.clone())).collect();
-        let program = Program::compile(&outputs, &variables).map_err(|e| SolveError::Expression(e.to_string()))?;
-        Ok(Residual { derivatives: jets.into_iter().map(|(derivative, _)| derivative).collect(), program, linear })
+        let program =
+            Program::compile(&outputs, &variables).map_err(|e| SolveError::Expression(e.to_string()))?;
+        Ok(Residual {
+            derivatives: jets.into_iter().map(|(derivative, _)| derivative).collect(),
+            program,
+            linear,
+        })
     }
 
     /// The derivatives that occur, in the order in which [`Residual::evaluate`] takes them.

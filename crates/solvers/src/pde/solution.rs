@@ -223,7 +223,8 @@ pub fn evaluate_on_grid(
     axes: &[Vec<f64>],
 ) -> Result<Vec<Vec<f64>>, SolveError> {
     let variables: Vec<_> = problem.axes.iter().map(|axis| axis.name.clone()).collect();
-    let program = Program::compile(expressions, &variables).map_err(|e| SolveError::Expression(e.to_string()))?;
+    let program =
+        Program::compile(expressions, &variables).map_err(|e| SolveError::Expression(e.to_string()))?;
     let coordinates = grid_coordinates(axes);
     let inputs: Vec<&[f64]> = coordinates.iter().map(Vec::as_slice).collect();
     let mut outputs = vec![vec![0.0; inputs[0].len()]; expressions.len()];
