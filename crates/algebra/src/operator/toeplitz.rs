@@ -160,9 +160,14 @@ impl ToeplitzCholesky {
     /// # Errors
     /// [`FactorisationError::NotPositiveDefinite`] at the first pivot that is not positive.
     pub fn new(column: &[f64]) -> Result<Self, FactorisationError> {
-        let mut cholesky = ToeplitzCholesky { factor: Mat::zeros(column.len(), column.len()) };
+        let mut cholesky = ToeplitzCholesky::zeros(column.len());
         cholesky.refactor(column)?;
         Ok(cholesky)
+    }
+
+    /// Memory for the factor of a matrix of the given dimension, to be filled by [`ToeplitzCholesky::refactor`].
+    pub fn zeros(dimension: usize) -> Self {
+        ToeplitzCholesky { factor: Mat::zeros(dimension, dimension) }
     }
 
     /// Factorise another matrix of the same dimension in the same memory.

@@ -4,6 +4,7 @@
 //! a field that can be evaluated, with its derivatives, anywhere in the box, and the figures that say how far to trust it.
 
 mod field;
+mod gp_hm;
 mod method;
 pub mod options;
 mod problem;
@@ -11,6 +12,7 @@ mod residual;
 mod solution;
 
 pub use field::{Basis, Field, Term};
+pub use gp_hm::GpHm;
 pub use method::{Method, Observer, Progress, Silent, SolveError};
 pub use problem::{Axis, Condition, Derivative, Face, Problem, Side};
 pub use residual::Residual;

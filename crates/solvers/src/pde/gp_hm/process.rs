@@ -1,0 +1,490 @@
+//! The Gaussian processes of GP-HM on the grid and the paper's objective with its gradient, by hand.
+//!
+//! Each unknown has its own process with covariance `K_1 ⊗ ... ⊗ K_d`, `K_j = κ_j(X_j, X_j) + jitter·I`; its values `U` on the grid
+//! are free parameters. Derivatives are `∂_j^n U = K_j⁽ⁿ⁾ K_j^{-1} U` along each axis (`K⁽ⁿ⁾` without jitter). Minimised is
+//!
+//! `Σ_unknowns [½ log|C| + ½ vec(U)ᵀ C^{-1} vec(U)] − λ_b [½ N_b log τ1 − ½ τ1 Σ_faces r²] − [½ N_c log τ2 − ½ τ2 Σ_grid R²]`
+//!
+//! with `τ1 = exp(log_tau)`, `τ2 = exp(log_v)`; points where faces meet count once for each face. Every matrix is Toeplitz: its
+//! kernel is evaluated at N lags, `K` is factorised by Schur's algorithm, and gradients are summed along diagonals before they
+//! reach the kernel's parameters.
+
+use faer::linalg::matmul::matmul;
+use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+use mathesis_algebra::operator::{Factorisation, ToeplitzCholesky, ToeplitzProduct, lag_sums};
+use mathesis_algebra::tensor::Tensor;
+
+use super::grid::Grid;
+use super::kernel::{KernelGradient, MixtureKernel};
+
+/// All free parameters of the objective.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters {
+    /// `log τ1`, precision of the conditions.
+    pub log_tau: f64,
+    /// `log τ2`, precision of the equations.
+    pub log_v: f64,
+    /// The kernels: `kernels[unknown][axis]`.
+    pub kernels: Vec<Vec<MixtureKernel>>,
+    /// The solution values on the grid, one tensor for each unknown.
+    pub values: Vec<Tensor>,
+}
+
+/// The objective's gradient, in the shape of [`Parameters`].
+#[derive(Clone, Debug)]
+pub struct Gradient {
+    /// By `log τ1`.
+    pub log_tau: f64,
+    /// By `log τ2`.
+    pub log_v: f64,
+    /// By the kernels' parameters.
+    pub kernels: Vec<Vec<KernelGradient>>,
+    /// By the solution values.
+    pub values: Vec<Tensor>,
+}
+
+/// The objective and the two sums of squares it is made of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Objective {
+    /// What is minimised.
+    pub value: f64,
+    /// Sum of squares of the conditions' residuals.
+    pub condition_square: f64,
+    /// Number of condition residuals N_b.
+    pub condition_count: usize,
+    /// Sum of squares of the equations' residuals.
+    pub equation_square: f64,
+    /// Number of equation residuals N_c.
+    pub equation_count: usize,
+}
+
+impl Objective {
+    /// Mean square of the conditions plus mean square of the equations: the paper's stopping criterion.
+    pub fn criterion(&self) -> f64 {
+        self.condition_square / self.condition_count.max(1) as f64
+            + self.equation_square / self.equation_count.max(1) as f64
+    }
+
+    /// Root mean square of the equations' residuals.
+    pub fn equation_rms(&self) -> f64 {
+        (self.equation_square / self.equation_count.max(1) as f64).sqrt()
+    }
+}
+
+/// One axis of one unknown's process: its matrices for the present kernel.
+struct AxisMatrices {
+    extent: usize,
+    step: f64,
+    orders: Vec<usize>,
+    /// `κ⁽ⁿ⁾` at the lags, for each of `orders`.
+    lags: Vec<Vec<f64>>,
+    cholesky: ToeplitzCholesky,
+    product: ToeplitzProduct,
+    /// `K⁽ⁿ⁾` written out, for each of `orders` past the first; only with several axes, where products are matrix products.
+    dense: Vec<Mat<f64>>,
+    /// First column of `K^{-1}`.
+    inverse_column: Vec<f64>,
+    /// Jitter in use.
+    jitter: f64,
+}
+
+/// Workspace for evaluating the objective of one problem many times.
+pub struct Process<'g> {
+    grid: &'g Grid,
+    boundary_weight: f64,
+    axes: Vec<Vec<AxisMatrices>>,
+    /// Derivatives of a frozen first stage, added to those of the present one.
+    offset: Option<Vec<Vec<f64>>>,
+    /// How often a factorisation failed and the jitter had to be raised.
+    pub jitter_raised: usize,
+}
+
+/// One application of `K⁽ⁿ⁾ K^{-1}` in the chain that makes a derivative out of values.
+struct Link {
+    axis: usize,
+    order: usize,
+    /// `K^{-1}` times what the link was given; `None` if that were the values themselves, solved once for all chains.
+    solved: Option<Tensor>,
+}
+
+impl<'g> Process<'g> {
+    /// Workspace for `unknowns` processes on the grid.
+    pub fn new(grid: &'g Grid, unknowns: usize, boundary_weight: f64, jitter: f64) -> Self {
+        let axes = (0..unknowns)
+            .map(|unknown| {
+                (0..grid.shape.len())
+                    .map(|axis| {
+                        let extent = grid.shape[axis];
+                        let orders = grid.orders(unknown, axis);
+                        AxisMatrices {
+                            extent,
+                            step: grid.steps[axis],
+                            lags: vec![vec![0.0; extent]; orders.len()],
+                            cholesky: ToeplitzCholesky::zeros(extent),
+                            product: ToeplitzProduct::new(extent, extent),
+                            dense: vec![
+                                Mat::zeros(extent, extent);
+                                if grid.shape.len() > 1 { orders.len() - 1 } else { 0 }
+                            ],
+                            inverse_column: vec![0.0; extent],
+                            orders,
+                            jitter,
+                        }
+                    })
+                    .collect()
+            })
+            .collect();
+        Process { grid, boundary_weight, axes, offset: None, jitter_raised: 0 }
+    }
+
+    /// Adds fixed derivative fields (those of a frozen first stage, for each of the grid's derivatives) to the process' own.
+    pub fn set_offset(&mut self, offset: Vec<Vec<f64>>) {
+        self.offset = Some(offset);
+    }
+
+    /// The largest jitter in use.
+    pub fn jitter(&self) -> f64 {
+        self.axes.iter().flatten().map(|a| a.jitter).fold(0.0, f64::max)
+    }
+
+    /// Factorise for the given kernels. On failure the jitter is raised tenfold, up to 10⁻².
+    ///
+    /// # Errors
+    /// The name of the failure if even that does not make the covariance positive definite.
+    fn prepare(&mut self, kernels: &[Vec<MixtureKernel>]) -> Result<(), String> {
+        let several = self.grid.shape.len() > 1;
+        for (matrices, kernels) in self.axes.iter_mut().zip(kernels) {
+            for (m, kernel) in matrices.iter_mut().zip(kernels) {
+                m.lags = kernel.lags(m.step, m.extent, &m.orders);
+                loop {
+                    let mut column = m.lags[0].clone();
+                    column[0] += m.jitter;
+                    match m.cholesky.refactor(&column) {
+                        Ok(()) => break,
+                        Err(error) if m.jitter > 1e-3 => return Err(error.to_string()),
+                        Err(_) => {
+                            m.jitter *= 10.0;
+                            self.jitter_raised += 1;
+                        }
+                    }
+                }
+                if several {
+                    for (k, dense) in m.dense.iter_mut().enumerate() {
+                        fill_toeplitz(dense, &m.lags[k + 1], m.orders[k + 1]);
+                    }
+                    m.inverse_column.fill(0.0);
+                    m.inverse_column[0] = 1.0;
+                    m.cholesky.solve_in_place(&mut [&mut m.inverse_column]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `K^{-1}` along every axis, applied to the values: the coefficients of the kernel sections, for prediction.
+    ///
+    /// # Errors
+    /// As for the objective.
+    pub fn coefficients(&mut self, parameters: &Parameters) -> Result<Vec<Tensor>, String> {
+        self.prepare(&parameters.kernels)?;
+        let solve = |(unknown, values): (usize, &Tensor)| {
+            let mut tensor = values.clone();
+            for axis in 0..self.grid.shape.len() {
+                tensor = self.axes[unknown][axis].solve(&tensor, axis);
+            }
+            tensor
+        };
+        Ok(parameters.values.iter().enumerate().map(solve).collect())
+    }
+
+    /// The objective, its gradient, and the grid's derivatives (with the offset).
+    ///
+    /// # Errors
+    /// A text if a covariance cannot be factorised or a value is not finite.
+    pub fn evaluate(
+        &mut self,
+        parameters: &Parameters,
+    ) -> Result<(Objective, Gradient, Vec<Vec<f64>>), String> {
+        self.prepare(&parameters.kernels)?;
+        let grid = self.grid;
+        let dimension = grid.shape.len();
+        let one_axis = dimension == 1;
+
+        // K_j^{-1} U for every axis; with one axis the first column of K^{-1} comes along in the same pass.
+        let mut solved: Vec<Vec<Tensor>> = Vec::with_capacity(self.axes.len());
+        for (matrices, values) in self.axes.iter_mut().zip(&parameters.values) {
+            if one_axis {
+                let m = &mut matrices[0];
+                let mut right_side = values.clone();
+                m.inverse_column.fill(0.0);
+                m.inverse_column[0] = 1.0;
+                m.cholesky.solve_in_place(&mut [right_side.values_mut(), &mut m.inverse_column]);
+                solved.push(vec![right_side]);
+            } else {
+                solved.push((0..dimension).map(|axis| matrices[axis].solve(values, axis)).collect());
+            }
+        }
+
+        // Forward: every derivative as a chain of links.
+        let mut jets: Vec<Vec<f64>> = Vec::with_capacity(grid.derivatives.len());
+        let mut chains: Vec<Vec<Link>> = Vec::with_capacity(grid.derivatives.len());
+        for derivative in &grid.derivatives {
+            let unknown = derivative.unknown;
+            let mut links: Vec<Link> = Vec::new();
+            let mut field: Option<Tensor> = None;
+            for axis in (0..dimension).filter(|&k| derivative.orders[k] > 0) {
+                let matrices = &self.axes[unknown][axis];
+                let order = derivative.orders[axis];
+                let (next, kept) = match &field {
+                    None => (matrices.derivative(&solved[unknown][axis], axis, order, false), None),
+                    Some(field) => {
+                        let p = matrices.solve(field, axis);
+                        (matrices.derivative(&p, axis, order, false), Some(p))
+                    }
+                };
+                links.push(Link { axis, order, solved: kept });
+                field = Some(next);
+            }
+            jets.push(
+                field.map_or_else(|| parameters.values[unknown].values().to_vec(), Tensor::into_values),
+            );
+            chains.push(links);
+        }
+        if let Some(offset) = &self.offset {
+            for (jet, fixed) in jets.iter_mut().zip(offset) {
+                jet.iter_mut().zip(fixed).for_each(|(j, f)| *j += f);
+            }
+        }
+
+        // Likelihoods and their cotangents on the derivatives.
+        let (tau1, tau2) = (parameters.log_tau.exp(), parameters.log_v.exp());
+        let mut objective = Objective::default();
+        let mut cotangents = vec![vec![0.0; grid.len()]; jets.len()];
+        let blocks = grid.equations.iter().map(|b| (b, tau2, false));
+        for (block, precision, is_condition) in
+            blocks.chain(grid.conditions.iter().map(|b| (b, self.boundary_weight * tau1, true)))
+        {
+            let evaluation = block.evaluate(&jets);
+            let square: f64 = evaluation.residual.iter().map(|r| r * r).sum();
+            if is_condition {
+                objective.condition_square += square;
+                objective.condition_count += block.len();
+            } else {
+                objective.equation_square += square;
+                objective.equation_count += block.len();
+            }
+            for (&jet, partial) in block.jets.iter().zip(evaluation.partials.iter()) {
+                let pulled: Vec<f64> =
+                    evaluation.residual.iter().zip(partial).map(|(r, p)| precision * r * p).collect();
+                block.scatter_add(&pulled, &mut cotangents[jet]);
+            }
+        }
+        let (n_b, n_c) = (objective.condition_count as f64, objective.equation_count as f64);
+        objective.value =
+            -self.boundary_weight * 0.5 * (n_b * parameters.log_tau - tau1 * objective.condition_square)
+                - 0.5 * (n_c * parameters.log_v - tau2 * objective.equation_square);
+        let mut gradient = Gradient {
+            log_tau: self.boundary_weight * 0.5 * (tau1 * objective.condition_square - n_b),
+            log_v: 0.5 * (tau2 * objective.equation_square - n_c),
+            kernels: Vec::with_capacity(self.axes.len()),
+            values: Vec::with_capacity(self.axes.len()),
+        };
+
+        for (unknown, matrices) in self.axes.iter().enumerate() {
+            let values = &parameters.values[unknown];
+            // Prior: ½ log|C| + ½ <U, W>, W = C^{-1} U.
+            let mut whitened = solved[unknown][0].clone();
+            for axis in 1..dimension {
+                whitened = matrices[axis].solve(&whitened, axis);
+            }
+            let quadratic: f64 = values.values().iter().zip(whitened.values()).map(|(u, w)| u * w).sum();
+            let log_determinant: f64 =
+                matrices.iter().map(|m| (grid.len() / m.extent) as f64 * m.cholesky.log_determinant()).sum();
+            objective.value += 0.5 * (log_determinant + quadratic);
+
+            // Backward. `left[j]` collects what stands left of (K_j^{-1} U)ᵀ in ∂/∂K_j, with opposite sign: ½W + Σ q.
+            let mut by_values = whitened.clone();
+            let mut left: Vec<Tensor> = (0..dimension)
+                .map(|_| {
+                    let halves = whitened.values().iter().map(|w| 0.5 * w).collect();
+                    Tensor::new(whitened.shape().to_vec(), halves)
+                })
+                .collect();
+            let mut lag_cotangents: Vec<Vec<Vec<f64>>> =
+                matrices.iter().map(|m| vec![vec![0.0; m.extent]; m.orders.len()]).collect();
+            for (k, derivative) in grid.derivatives.iter().enumerate().filter(|(_, d)| d.unknown == unknown) {
+                let _ = derivative;
+                let mut cotangent = Tensor::new(grid.shape.clone(), std::mem::take(&mut cotangents[k]));
+                for link in chains[k].iter().rev() {
+                    let m = &matrices[link.axis];
+                    let p = link.solved.as_ref().unwrap_or(&solved[unknown][link.axis]);
+                    let slot = m.orders.iter().position(|&o| o == link.order).unwrap_or(0);
+                    m.add_lag_sums(
+                        &cotangent,
+                        p,
+                        link.axis,
+                        link.order,
+                        1.0,
+                        &mut lag_cotangents[link.axis][slot],
+                    );
+                    let transposed = m.derivative(&cotangent, link.axis, link.order, true);
+                    let q = m.solve(&transposed, link.axis);
+                    match &link.solved {
+                        None => add(&mut left[link.axis], &q),
+                        Some(p) => {
+                            m.add_lag_sums(&q, p, link.axis, 0, -1.0, &mut lag_cotangents[link.axis][0])
+                        }
+                    }
+                    cotangent = q;
+                }
+                add(&mut by_values, &cotangent);
+            }
+            let mut by_kernels = Vec::with_capacity(dimension);
+            for (axis, m) in matrices.iter().enumerate() {
+                m.add_lag_sums(
+                    &left[axis],
+                    &solved[unknown][axis],
+                    axis,
+                    0,
+                    -1.0,
+                    &mut lag_cotangents[axis][0],
+                );
+                let multiplicity = (grid.len() / m.extent) as f64;
+                let sums = m.cholesky.inverse_diagonal_sums(&m.inverse_column);
+                for (l, (cotangent, sum)) in lag_cotangents[axis][0].iter_mut().zip(&sums).enumerate() {
+                    *cotangent += multiplicity * if l == 0 { 0.5 * sum } else { *sum };
+                }
+                by_kernels.push(parameters.kernels[unknown][axis].lag_gradient(
+                    m.step,
+                    &m.orders,
+                    &lag_cotangents[axis],
+                ));
+            }
+            gradient.kernels.push(by_kernels);
+            gradient.values.push(by_values);
+        }
+        if !objective.value.is_finite() {
+            return Err("the objective is not finite".to_string());
+        }
+        Ok((objective, gradient, jets))
+    }
+}
+
+fn add(target: &mut Tensor, source: &Tensor) {
+    target.values_mut().iter_mut().zip(source.values()).for_each(|(t, s)| *t += s);
+}
+
+fn fill_toeplitz(matrix: &mut Mat<f64>, lags: &[f64], order: usize) {
+    let below = if order % 2 == 1 { -1.0 } else { 1.0 };
+    for j in 0..lags.len() {
+        for i in 0..j {
+            matrix[(i, j)] = below * lags[j - i];
+        }
+        for i in j..lags.len() {
+            matrix[(i, j)] = lags[i - j];
+        }
+        if order % 2 == 1 {
+            matrix[(j, j)] = 0.0;
+        }
+    }
+}
+
+impl AxisMatrices {
+    /// `K^{-1}` along `axis`.
+    fn solve(&self, tensor: &Tensor, axis: usize) -> Tensor {
+        let mut result = tensor.clone();
+        let (outer, extent, inner) = tensor.strides_around(axis);
+        if outer * inner == 1 {
+            self.cholesky.solve_in_place(&mut [result.values_mut()]);
+            return result;
+        }
+        let factor = self.cholesky.factor();
+        let solve = |mut right_side: MatMut<'_, f64>| {
+            solve_lower_triangular_in_place(factor, right_side.rb_mut(), Par::rayon(0));
+            solve_upper_triangular_in_place(factor.transpose(), right_side.rb_mut(), Par::rayon(0));
+        };
+        if inner == 1 {
+            solve(MatMut::from_column_major_slice_mut(result.values_mut(), extent, outer));
+        } else {
+            for chunk in result.values_mut().chunks_exact_mut(extent * inner) {
+                solve(MatMut::from_row_major_slice_mut(chunk, extent, inner));
+            }
+        }
+        result
+    }
+
+    /// `K⁽ⁿ⁾` (or its transpose) along `axis`.
+    fn derivative(&self, tensor: &Tensor, axis: usize, order: usize, transposed: bool) -> Tensor {
+        let slot = self.orders.iter().position(|&o| o == order).unwrap_or(0);
+        let odd = order % 2 == 1;
+        let (outer, _, inner) = tensor.strides_around(axis);
+        if outer * inner == 1 {
+            let lags = &self.lags[slot];
+            let mut values = if odd {
+                let mut column = lags.clone();
+                column[0] = 0.0;
+                let row: Vec<f64> = column.iter().map(|c| -c).collect();
+                self.product.apply(&column, &row, tensor.values())
+            } else {
+                self.product.apply(lags, lags, tensor.values())
+            };
+            if odd && transposed {
+                values.iter_mut().for_each(|v| *v = -*v);
+            }
+            return Tensor::new(tensor.shape().to_vec(), values);
+        }
+        let matrix = self.dense[slot - 1].as_ref();
+        tensor.mode_product(axis, if transposed { matrix.transpose() } else { matrix }, Par::rayon(0))
+    }
+
+    /// Adds `scale` times the sums of `left_(axis) right_(axis)ᵀ` along its diagonals to the cotangent of `κ⁽ⁿ⁾` at the lags: both
+    /// diagonals at distance l hold `κ⁽ⁿ⁾(l h)`, with opposite signs for odd n.
+    fn add_lag_sums(
+        &self,
+        left: &Tensor,
+        right: &Tensor,
+        axis: usize,
+        order: usize,
+        scale: f64,
+        target: &mut [f64],
+    ) {
+        let (outer, extent, inner) = left.strides_around(axis);
+        let sign = if order % 2 == 1 { -1.0 } else { 1.0 };
+        if outer * inner == 1 {
+            let (below, above) = lag_sums(left.values(), right.values());
+            if sign > 0.0 {
+                target[0] += scale * below[0];
+            }
+            for l in 1..extent {
+                target[l] += scale * (below[l] + sign * above[l]);
+            }
+            return;
+        }
+        let mut outer_product = Mat::<f64>::zeros(extent, extent);
+        if inner == 1 {
+            let l = MatRef::from_column_major_slice(left.values(), extent, outer);
+            let r = MatRef::from_column_major_slice(right.values(), extent, outer);
+            matmul(outer_product.as_mut(), Accum::Replace, l, r.transpose(), 1.0, Par::rayon(0));
+        } else {
+            let blocks =
+                left.values().chunks_exact(extent * inner).zip(right.values().chunks_exact(extent * inner));
+            for (l, r) in blocks {
+                let l = MatRef::from_row_major_slice(l, extent, inner);
+                let r = MatRef::from_row_major_slice(r, extent, inner);
+                matmul(outer_product.as_mut(), Accum::Add, l, r.transpose(), 1.0, Par::rayon(0));
+            }
+        }
+        for j in 0..extent {
+            for i in 0..j {
+                target[j - i] += scale * sign * outer_product[(i, j)];
+            }
+            if sign > 0.0 {
+                target[0] += scale * outer_product[(j, j)];
+            }
+            for i in j + 1..extent {
+                target[i - j] += scale * outer_product[(i, j)];
+            }
+        }
+    }
+}
