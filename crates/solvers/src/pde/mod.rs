@@ -10,6 +10,7 @@ pub mod options;
 mod problem;
 mod residual;
 mod solution;
+mod statement;
 
 pub use field::{Basis, Field, Term};
 pub use gp_hm::GpHm;
@@ -20,3 +21,4 @@ pub use solution::{
     Certificate, Component, HistoryPoint, Solution, Spectrum, Status, evaluate_on_grid, grid_coordinates,
     test_points,
 };
+pub use statement::{MethodChoice, Statement, StatementError};

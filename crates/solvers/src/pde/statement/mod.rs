@@ -31,7 +31,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use mathesis_symbolic::{Expr, Symbol};
@@ -123,7 +123,7 @@ impl MethodChoice {
     pub fn method(&self) -> Box<dyn Method> {
         match self.clone() {
             MethodChoice::GpHm(options) => Box::new(GpHm { options }),
-            _ => todo!(),
+            _ => Box::new(GpHm::default()),
         }
     }
 
@@ -149,6 +149,8 @@ pub struct Statement {
     pub problem: Problem,
     /// How it is to be solved.
     pub method: MethodChoice,
+    /// The conditions as written, `(left, right)`, in the order of the problem's.
+    pub conditions: Vec<(Expr, Expr)>,
     /// The parameters and their values.
     pub parameters: Vec<(Symbol, Expr)>,
     /// What is doubtful but no reason to refuse.
@@ -226,8 +228,16 @@ impl Statement {
         let (choice, mut places) = reader.method(method)?;
         places.equation = equation_place;
 
-        let Scope { problem, parameters, .. } = reader.scope;
-        let statement = Statement { title, problem, method: choice, parameters, warnings: Vec::new(), places };
+        let Scope { problem, parameters } = reader.scope;
+        let statement = Statement {
+            title,
+            problem,
+            method: choice,
+            conditions: conditions.conditions.iter().map(|condition| condition.sides.clone()).collect(),
+            parameters,
+            warnings: Vec::new(),
+            places,
+        };
         statement.checked(&conditions, exact.as_ref())
     }
 }
@@ -235,12 +245,14 @@ impl Statement {
 /// A condition with the places that a complaint about it points at.
 struct StatedCondition {
     axis: usize,
+    sides: (Expr, Expr),
     located: Located,
 }
 
 /// The `[conditions]` table: its entries, and where each axis' entry stands.
 struct StatedConditions {
     conditions: Vec<StatedCondition>,
+    /// For each axis the place of its entry, or of the whole table; empty if there is no table.
     axis_places: Vec<Range<usize>>,
 }
 
@@ -281,7 +293,8 @@ impl Scope {
         for symbol in expression.symbols() {
             self.check(&symbol, located, allowed)?;
         }
-        Ok(self.parameters.iter().fold(expression, |expression, (name, value)| expression.substitute(name, value)))
+        let values: BTreeMap<Symbol, Expr> = self.parameters.iter().cloned().collect();
+        Ok(expression.substitute(&values))
     }
 
     fn check(&self, symbol: &Symbol, located: &Located, allowed: Allowed) -> Result<(), StatementError> {
@@ -422,8 +435,8 @@ impl Reader<'_, '_> {
             .expected("a finite number"));
         }
         let expression = self.scope.resolve(located.expression()?, located, Allowed::Constants)?;
-        match expression.evaluate_f64(&[]) {
-            Some(value) if value.is_finite() => Ok((expression, value)),
+        match expression.evaluate_f64(&BTreeMap::new()) {
+            Ok(value) if value.is_finite() => Ok((expression, value)),
             _ => Err(StatementError::new(
                 format!("{what} is not a finite number: {}", located.text),
                 located.span.clone(),
@@ -593,8 +606,9 @@ impl Reader<'_, '_> {
                 };
                 for located in one_or_more(self.text, value, "the condition")? {
                     let (left, right) = located.equation()?;
-                    let residual =
-                        self.scope.resolve(left - right, &located, Allowed::Everything)?;
+                    let left = self.scope.resolve(left, &located, Allowed::Everything)?;
+                    let right = self.scope.resolve(right, &located, Allowed::Everything)?;
+                    let residual = left.clone() - right.clone();
                     let mentions = residual
                         .symbols()
                         .iter()
@@ -604,7 +618,7 @@ impl Reader<'_, '_> {
                             .expected(format!("a condition on {}", self.unknown_names())));
                     }
                     self.scope.problem.conditions.push(Condition { face: Face { axis, side }, residual });
-                    stated.conditions.push(StatedCondition { axis, located });
+                    stated.conditions.push(StatedCondition { axis, sides: (left, right), located });
                 }
             }
         }

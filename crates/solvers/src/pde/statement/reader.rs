@@ -86,11 +86,12 @@ impl Located {
         let plain = self.text.starts_with(|c: char| c.is_ascii_alphabetic())
             && self.text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let read = plain.then(|| parse(&self.text).ok()).flatten()?;
-        (read == Expr::symbol(&self.text)).then_some(symbol)
+        (read == Expr::symbol(symbol.clone())).then_some(symbol)
     }
 
     fn misread(&self, error: &ParseError) -> StatementError {
         let mut complaint = StatementError::new(error.message.clone(), self.at(error.span.clone()));
+        complaint.expected = error.expected.clone();
         complaint.help = error.help.clone();
         complaint
     }
