@@ -41,7 +41,7 @@ impl Failure {
             message: error.message,
             help: error.help,
             span: visible(error.span, text),
-            source: NamedSource::new(file, text.to_string()).with_language("toml"),
+            file: NamedSource::new(file, text.to_string()).with_language("toml"),
         }))
     }
 
@@ -85,7 +85,7 @@ struct Complaint {
     label: String,
     help: Option<String>,
     span: Range<usize>,
-    source: NamedSource<String>,
+    file: NamedSource<String>,
 }
 
 impl Diagnostic for Complaint {
@@ -94,7 +94,7 @@ impl Diagnostic for Complaint {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.source)
+        Some(&self.file)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

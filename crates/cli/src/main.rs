@@ -16,8 +16,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::failure::Failure;
-
 const EXAMPLES: &str = "\
 Examples:
   mathesis solve examples/poisson-high-frequency.toml    solve a problem file and write a report

@@ -68,7 +68,8 @@ pub struct ConditionRecord {
 /// Versions of the parts.
 #[derive(Debug, Serialize)]
 pub struct Versions {
-    mathesis: &'static str,
+    /// This program.
+    pub mathesis: &'static str,
 }
 
 /// The machine.

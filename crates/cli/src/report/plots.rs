@@ -203,13 +203,13 @@ pub fn spectrum(title: &str, components: &[(f64, f64)], truth: &[f64]) -> Result
             .axis_desc_style((FONT, 13).into_font().color(&INK))
             .draw()
             .map_err(drawing_error)?;
-        let dash = TRUTH.stroke_width(2);
-        let marks = truth.iter().map(|&f| DashedPathElement::new([(f, -DECADES), (f, 0.3)], 5, 4, dash));
+        let mark = TRUTH.mix(0.55).stroke_width(4);
+        let marks = truth.iter().map(|&f| PathElement::new([(f, -DECADES), (f, 0.3)], mark));
         let drawn = chart.draw_series(marks).map_err(drawing_error)?;
         if !truth.is_empty() {
             drawn
                 .label("true frequencies")
-                .legend(move |(x, y)| DashedPathElement::new([(x, y), (x + 16, y)], 5, 4, dash));
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], mark));
         }
         let stems: Vec<(f64, f64)> = components
             .iter()
