@@ -1,2 +1,32 @@
-//! Exact mathematics: expressions over arbitrary-precision rationals, their parsing, printing,
-//! simplification and calculus, and the compiled evaluator that carries them into f64 arrays.
+//! Exact mathematics: expressions over arbitrary-precision rationals and what one does with them.
+//!
+//! - [`Expr`]: real expressions, kept in canonical form, over [`Symbol`]s and [`Rational`] numbers.
+//! - [`parse`] and [`parse_equation`] read the plain notation; `Display` writes it and [`Expr::to_latex`] LaTeX.
+//! - [`Expr::differentiate`], [`Expr::substitute`] and [`Expr::expand`] are the calculus and the algebra.
+//! - [`Expr::evaluate_exact`] and [`Expr::evaluate_f64`] give the value at one point.
+//! - [`Program`] carries expressions into arrays of `f64`: compiled once, evaluated block by block.
+//!
+//! The inside: `canonical` is the only module that makes sums, products and powers, `function` the only one that
+//! makes functions, and `assumption` knows about signs.
+
+mod assumption;
+mod calculus;
+mod canonical;
+mod evaluate;
+mod expand;
+mod expression;
+mod function;
+mod latex;
+mod number;
+mod parse;
+mod print;
+mod program;
+mod symbol;
+
+pub use evaluate::EvaluateError;
+pub use expression::Expr;
+pub use function::Function;
+pub use number::Rational;
+pub use parse::{ParseError, parse, parse_equation};
+pub use program::{CompileError, Program};
+pub use symbol::Symbol;
