@@ -74,8 +74,11 @@ pub struct GpHm {
     pub change_point: Option<f64>,
     /// Moments at which the error is evaluated, equally spaced over the steps.
     pub checkpoints: usize,
-    /// Added to the diagonal of every covariance matrix.
-    pub jitter: f64,
+    /// Added to the diagonal of every covariance matrix; absent: 10⁻⁶ with `adam` (the paper's), 10⁻¹² of the variance with
+    /// `profiled`.
+    pub jitter: Option<f64>,
+    /// Evaluations of the profiled objective, at most.
+    pub evaluations: usize,
 }
 
 impl Default for GpHm {
@@ -92,7 +95,8 @@ impl Default for GpHm {
             tolerance: 0.0,
             change_point: None,
             checkpoints: 20,
-            jitter: 1e-6,
+            jitter: None,
+            evaluations: 60,
         }
     }
 }

@@ -137,19 +137,8 @@ impl Solution {
     /// # Errors
     /// If an expression of the problem cannot be evaluated.
     pub fn certify(&self, problem: &Problem) -> Result<Certificate, SolveError> {
-        let dimension = problem.dimension();
-        let count = [997, 211, 41][dimension - 1];
-        let axes: Vec<Vec<f64>> = problem.axes.iter().map(|axis| axis.uniform_points(count)).collect();
-        let (mut square, mut scale, mut points, mut max) = (0.0, 0.0_f64, 0usize, 0.0_f64);
-        for (left, right) in &problem.equations {
-            let residual = Residual::new(problem, &(left.clone() - right.clone()))?;
-            let outcome = self.residual_on_grid(&residual, &axes);
-            square += outcome.values.iter().map(|r| r * r).sum::<f64>();
-            max = outcome.values.iter().fold(max, |m, r| m.max(r.abs()));
-            points += outcome.values.len();
-            scale = scale.max(outcome.largest_term);
-        }
-        let equation_rms = (square / points.max(1) as f64).sqrt();
+        let axes = checking_grid(problem);
+        let equations = check_equations(problem, &self.fields, &axes)?;
         let mut condition_max = 0.0_f64;
         for condition in &problem.conditions {
             let residual = Residual::new(problem, &condition.residual)?;
@@ -157,44 +146,84 @@ impl Solution {
             let axis = &problem.axes[condition.face.axis];
             face[condition.face.axis] =
                 vec![if condition.face.side == Side::Lower { axis.lower.1 } else { axis.upper.1 }];
-            let outcome = self.residual_on_grid(&residual, &face);
+            let outcome = residual_on_grid(&self.fields, &residual, &face);
             condition_max = outcome.values.iter().fold(condition_max, |m, r| m.max(r.abs()));
         }
         let errors = Solution::errors(problem, &self.fields)?;
         let (error, error_max) = errors.unzip();
         Ok(Certificate {
-            equation_rms,
-            equation_relative: if scale > 0.0 { equation_rms / scale } else { equation_rms },
-            equation_max: max,
+            equation_rms: equations.rms,
+            equation_relative: equations.relative(),
+            equation_max: equations.max,
             condition_max,
             error,
             error_max,
         })
     }
+}
 
-    fn residual_on_grid(&self, residual: &Residual, axes: &[Vec<f64>]) -> ResidualOnGrid {
-        let dimension = axes.len();
-        let jets: Vec<Vec<f64>> = residual
-            .derivatives()
-            .iter()
-            .map(|d| self.fields[d.unknown].on_grid(&d.orders[..dimension], axes).into_values())
-            .collect();
-        let coordinates = grid_coordinates(axes);
-        let coordinates: Vec<&[f64]> = coordinates.iter().map(Vec::as_slice).collect();
-        let jet_slices: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
-        let mut outputs = residual.evaluate(&coordinates, &jet_slices);
-        let values = outputs.remove(0);
-        // The size of a term is that of (∂R/∂jet)·jet: exact for linear equations, the right scale for others.
-        let largest_term = outputs
-            .iter()
-            .zip(&jets)
-            .map(|(partial, jet)| {
-                let square: f64 = partial.iter().zip(jet).map(|(p, j)| (p * j) * (p * j)).sum();
-                (square / values.len().max(1) as f64).sqrt()
-            })
-            .fold(0.0, f64::max);
-        ResidualOnGrid { values, largest_term }
+/// Points of the checking grid, which no method uses as its own.
+fn checking_grid(problem: &Problem) -> Vec<Vec<f64>> {
+    let count = [997, 211, 41][problem.dimension() - 1];
+    problem.axes.iter().map(|axis| axis.uniform_points(count)).collect()
+}
+
+/// How well the equations hold on a grid.
+struct EquationCheck {
+    rms: f64,
+    max: f64,
+    scale: f64,
+}
+
+impl EquationCheck {
+    fn relative(&self) -> f64 {
+        if self.scale > 0.0 { self.rms / self.scale } else { self.rms }
     }
+}
+
+fn check_equations(problem: &Problem, fields: &[Field], axes: &[Vec<f64>]) -> Result<EquationCheck, SolveError> {
+    let (mut square, mut scale, mut points, mut max) = (0.0, 0.0_f64, 0usize, 0.0_f64);
+    for (left, right) in &problem.equations {
+        let residual = Residual::new(problem, &(left.clone() - right.clone()))?;
+        let outcome = residual_on_grid(fields, &residual, axes);
+        square += outcome.values.iter().map(|r| r * r).sum::<f64>();
+        max = outcome.values.iter().fold(max, |m, r| m.max(r.abs()));
+        points += outcome.values.len();
+        scale = scale.max(outcome.largest_term);
+    }
+    Ok(EquationCheck { rms: (square / points.max(1) as f64).sqrt(), max, scale })
+}
+
+/// Root mean square of the equations' residual on the checking grid, relative to their largest term.
+///
+/// # Errors
+/// If an equation cannot be evaluated.
+pub(super) fn equation_residual(problem: &Problem, fields: &[Field]) -> Result<f64, SolveError> {
+    Ok(check_equations(problem, fields, &checking_grid(problem))?.relative())
+}
+
+fn residual_on_grid(fields: &[Field], residual: &Residual, axes: &[Vec<f64>]) -> ResidualOnGrid {
+    let dimension = axes.len();
+    let jets: Vec<Vec<f64>> = residual
+        .derivatives()
+        .iter()
+        .map(|d| fields[d.unknown].on_grid(&d.orders[..dimension], axes).into_values())
+        .collect();
+    let coordinates = grid_coordinates(axes);
+    let coordinates: Vec<&[f64]> = coordinates.iter().map(Vec::as_slice).collect();
+    let jet_slices: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
+    let mut outputs = residual.evaluate(&coordinates, &jet_slices);
+    let values = outputs.remove(0);
+    // The size of a term is that of (∂R/∂jet)·jet: exact for linear equations, the right scale for others.
+    let largest_term = outputs
+        .iter()
+        .zip(&jets)
+        .map(|(partial, jet)| {
+            let square: f64 = partial.iter().zip(jet).map(|(p, j)| (p * j) * (p * j)).sum();
+            (square / values.len().max(1) as f64).sqrt()
+        })
+        .fold(0.0, f64::max);
+    ResidualOnGrid { values, largest_term }
 }
 
 struct ResidualOnGrid {

@@ -20,6 +20,9 @@ use crate::pde::{
     evaluate_on_grid, test_points,
 };
 
+/// The jitter of the paper's code.
+const PAPER_JITTER: f64 = 1e-6;
+
 /// Adam's state for all parameters.
 struct Adam {
     rate: f64,
@@ -89,13 +92,18 @@ struct Stage {
 }
 
 /// Scores predictions on the paper's test grid.
-struct Scorer {
-    axes: Vec<Vec<f64>>,
+pub struct Scorer {
+    /// The test points along each axis.
+    pub axes: Vec<Vec<f64>>,
     truth: Option<Vec<Vec<f64>>>,
 }
 
 impl Scorer {
-    fn new(problem: &Problem) -> Result<Self, SolveError> {
+    /// The test grid, with the exact solution on it if it is known.
+    ///
+    /// # Errors
+    /// If the exact solution cannot be evaluated.
+    pub fn new(problem: &Problem) -> Result<Self, SolveError> {
         let axes: Vec<Vec<f64>> =
             problem.axes.iter().map(|axis| axis.uniform_points(test_points(problem.dimension()))).collect();
         let truth =
@@ -104,7 +112,7 @@ impl Scorer {
     }
 
     /// Relative L2 error over all unknowns together.
-    fn error(&self, fields: &[Field]) -> Option<f64> {
+    pub fn error(&self, fields: &[Field]) -> Option<f64> {
         let truth = self.truth.as_ref()?;
         let orders = vec![0; self.axes.len()];
         let (mut difference, mut norm) = (0.0, 0.0);
@@ -119,9 +127,13 @@ impl Scorer {
 }
 
 /// The solution as kernel sections centred at the grid points.
-pub fn fields(grid: &Grid, parameters: &Parameters, coefficients: Vec<Tensor>) -> Vec<Field> {
-    parameters
-        .kernels
+fn fields(grid: &Grid, parameters: &Parameters, coefficients: Vec<Tensor>) -> Vec<Field> {
+    sections(grid, &parameters.kernels, coefficients)
+}
+
+/// The functions with the given kernels (`[unknown][axis]`), centres at the grid points and coefficients.
+pub fn sections(grid: &Grid, kernels: &[Vec<MixtureKernel>], coefficients: Vec<Tensor>) -> Vec<Field> {
+    kernels
         .iter()
         .zip(coefficients)
         .map(|(kernels, coefficients)| {
@@ -139,7 +151,7 @@ pub fn fields(grid: &Grid, parameters: &Parameters, coefficients: Vec<Tensor>) -
 }
 
 /// The learned spectra of all kernels.
-pub fn spectra(parameters: &Parameters) -> Vec<Spectrum> {
+fn spectra(parameters: &Parameters) -> Vec<Spectrum> {
     let mut spectra = Vec::new();
     for (unknown, kernels) in parameters.kernels.iter().enumerate() {
         for (axis, kernel) in kernels.iter().enumerate() {
@@ -150,7 +162,7 @@ pub fn spectra(parameters: &Parameters) -> Vec<Spectrum> {
 }
 
 /// The paper's starting point: values 0, equal weights, unit scales, frequencies spread over `[0, F]`, precisions 1.
-pub fn initial_parameters(
+fn initial_parameters(
     grid: &Grid,
     unknowns: usize,
     kernel: Kernel,
@@ -196,7 +208,7 @@ pub fn solve(
         None => options.steps,
     };
     let mut notes = Vec::new();
-    let mut process = Process::new(grid, unknowns, options.boundary_weight, options.jitter);
+    let mut process = Process::new(grid, unknowns, options.boundary_weight, options.jitter.unwrap_or(PAPER_JITTER));
     let initial = initial_parameters(grid, unknowns, options.kernel, options.components, frequency_scale);
     let mut stage = training.run(&mut process, initial, first_steps, observer)?;
     let mut learned = spectra(&stage.best);
@@ -210,7 +222,7 @@ pub fn solve(
         let (_, _, offset) = breakdown(process.evaluate(&stage.last))?;
         let mut second = initial_parameters(grid, unknowns, Kernel::Matern, 1, &vec![0.0; grid.shape.len()]);
         second.log_tau = stage.last.log_tau;
-        let mut process = Process::new(grid, unknowns, options.boundary_weight, options.jitter);
+        let mut process = Process::new(grid, unknowns, options.boundary_weight, options.jitter.unwrap_or(PAPER_JITTER));
         process.set_offset(offset);
         training.frozen = final_fields.clone();
         learned = spectra(&stage.last);

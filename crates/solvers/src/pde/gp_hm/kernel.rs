@@ -82,11 +82,13 @@ impl MixtureKernel {
             .collect()
     }
 
-    fn oscillates(&self) -> bool {
+    /// Whether the family has cosines.
+    pub fn oscillates(&self) -> bool {
         matches!(self.family, Kernel::StudentMixture | Kernel::GaussianMixture)
     }
 
-    fn gaussian(&self) -> bool {
+    /// Whether the envelope is Gaussian (Matérn-5/2 otherwise).
+    pub fn gaussian(&self) -> bool {
         matches!(self.family, Kernel::GaussianMixture | Kernel::SquaredExponential)
     }
 

@@ -13,12 +13,19 @@
 mod adam;
 mod grid;
 mod kernel;
+mod lbfgs;
+mod modes;
 mod process;
+mod profiled;
+mod spectrum;
 
 use super::options::{self, Inference, Kernel};
 use super::{Method, Observer, Problem, Solution, SolveError};
 
 pub use kernel::{KernelGradient, MixtureKernel};
+
+/// Points along an axis for profiled inference, which diagonalises a matrix of this size at each evaluation.
+const MOST_PROFILED_POINTS: usize = 4000;
 
 /// The method, with its options.
 #[derive(Clone, Debug, Default)]
@@ -50,9 +57,7 @@ impl Method for GpHm {
         }
         let mut solution = match self.options.inference {
             Inference::Adam => adam::solve(problem, &grid, &self.options, &layout.frequency_scale, observer)?,
-            Inference::Profiled => {
-                adam::solve(problem, &grid, &self.options, &layout.frequency_scale, observer)?
-            }
+            Inference::Profiled => profiled::solve(problem, &grid, &self.options, observer)?,
         };
         solution.notes.splice(0..0, layout.warnings);
         Ok(solution)
@@ -98,15 +103,29 @@ impl GpHm {
         for (key, value) in [
             ("boundary-weight", options.boundary_weight),
             ("learning-rate", options.learning_rate),
-            ("jitter", options.jitter),
+            ("jitter", options.jitter.unwrap_or(1.0)),
         ] {
             if !(value.is_finite() && value > 0.0) {
                 return fail(key, format!("{value} is not a positive number"));
             }
         }
-        if options.steps == 0 || options.checkpoints == 0 {
-            let key = if options.steps == 0 { "steps" } else { "checkpoints" };
-            return fail(key, "0; at least 1 is needed".to_string());
+        for (key, value) in
+            [("steps", options.steps), ("checkpoints", options.checkpoints), ("evaluations", options.evaluations)]
+        {
+            if value == 0 {
+                return fail(key, "0; at least 1 is needed".to_string());
+            }
+        }
+        if options.inference == Inference::Profiled {
+            if let Some(n) = shape.iter().find(|n| **n > MOST_PROFILED_POINTS) {
+                return fail(
+                    "points",
+                    format!("{n} points along an axis; profiled inference takes at most {MOST_PROFILED_POINTS}"),
+                );
+            }
+            if options.change_point.is_some() {
+                return fail("change-point", "two stages belong to `inference = \"adam\"`".to_string());
+            }
         }
         if !(options.tolerance.is_finite() && options.tolerance >= 0.0) {
             return fail("tolerance", format!("{}; expected a number of at least 0", options.tolerance));

@@ -320,7 +320,7 @@ impl<'g> Process<'g> {
                     let m = &matrices[link.axis];
                     let p = link.solved.as_ref().unwrap_or(&solved[unknown][link.axis]);
                     let slot = m.orders.iter().position(|&o| o == link.order).unwrap_or(0);
-                    m.add_lag_sums(
+                    add_lag_sums(
                         &cotangent,
                         p,
                         link.axis,
@@ -333,7 +333,7 @@ impl<'g> Process<'g> {
                     match &link.solved {
                         None => add(&mut left[link.axis], &q),
                         Some(p) => {
-                            m.add_lag_sums(&q, p, link.axis, 0, -1.0, &mut lag_cotangents[link.axis][0])
+                            add_lag_sums(&q, p, link.axis, 0, -1.0, &mut lag_cotangents[link.axis][0])
                         }
                     }
                     cotangent = q;
@@ -342,7 +342,7 @@ impl<'g> Process<'g> {
             }
             let mut by_kernels = Vec::with_capacity(dimension);
             for (axis, m) in matrices.iter().enumerate() {
-                m.add_lag_sums(
+                add_lag_sums(
                     &left[axis],
                     &solved[unknown][axis],
                     axis,
@@ -375,7 +375,8 @@ fn add(target: &mut Tensor, source: &Tensor) {
     target.values_mut().iter_mut().zip(source.values()).for_each(|(t, s)| *t += s);
 }
 
-fn fill_toeplitz(matrix: &mut Mat<f64>, lags: &[f64], order: usize) {
+/// Writes `K⁽ⁿ⁾` out from its lags: antisymmetric for odd orders.
+pub fn fill_toeplitz(matrix: &mut Mat<f64>, lags: &[f64], order: usize) {
     let below = if order % 2 == 1 { -1.0 } else { 1.0 };
     for j in 0..lags.len() {
         for i in 0..j {
@@ -437,54 +438,246 @@ impl AxisMatrices {
         let matrix = self.dense[slot - 1].as_ref();
         tensor.mode_product(axis, if transposed { matrix.transpose() } else { matrix }, Par::rayon(0))
     }
+}
 
-    /// Adds `scale` times the sums of `left_(axis) right_(axis)ᵀ` along its diagonals to the cotangent of `κ⁽ⁿ⁾` at the lags: both
-    /// diagonals at distance l hold `κ⁽ⁿ⁾(l h)`, with opposite signs for odd n.
-    fn add_lag_sums(
-        &self,
-        left: &Tensor,
-        right: &Tensor,
-        axis: usize,
-        order: usize,
-        scale: f64,
-        target: &mut [f64],
-    ) {
-        let (outer, extent, inner) = left.strides_around(axis);
-        let sign = if order % 2 == 1 { -1.0 } else { 1.0 };
-        if outer * inner == 1 {
-            let (below, above) = lag_sums(left.values(), right.values());
-            if sign > 0.0 {
-                target[0] += scale * below[0];
-            }
-            for l in 1..extent {
-                target[l] += scale * (below[l] + sign * above[l]);
-            }
-            return;
+/// Adds `scale` times the sums of `left_(axis) right_(axis)ᵀ` along its diagonals to the cotangent of `κ⁽ⁿ⁾` at the lags: both
+/// diagonals at distance l hold `κ⁽ⁿ⁾(l h)`, with opposite signs for odd n.
+pub fn add_lag_sums(
+    left: &Tensor,
+    right: &Tensor,
+    axis: usize,
+    order: usize,
+    scale: f64,
+    target: &mut [f64],
+) {
+    let (outer, extent, inner) = left.strides_around(axis);
+    let sign = if order % 2 == 1 { -1.0 } else { 1.0 };
+    if outer * inner == 1 {
+        let (below, above) = lag_sums(left.values(), right.values());
+        if sign > 0.0 {
+            target[0] += scale * below[0];
         }
-        let mut outer_product = Mat::<f64>::zeros(extent, extent);
-        if inner == 1 {
-            let l = MatRef::from_column_major_slice(left.values(), extent, outer);
-            let r = MatRef::from_column_major_slice(right.values(), extent, outer);
-            matmul(outer_product.as_mut(), Accum::Replace, l, r.transpose(), 1.0, Par::rayon(0));
-        } else {
-            let blocks =
-                left.values().chunks_exact(extent * inner).zip(right.values().chunks_exact(extent * inner));
-            for (l, r) in blocks {
-                let l = MatRef::from_row_major_slice(l, extent, inner);
-                let r = MatRef::from_row_major_slice(r, extent, inner);
-                matmul(outer_product.as_mut(), Accum::Add, l, r.transpose(), 1.0, Par::rayon(0));
+        for l in 1..extent {
+            target[l] += scale * (below[l] + sign * above[l]);
+        }
+        return;
+    }
+    let mut outer_product = Mat::<f64>::zeros(extent, extent);
+    if inner == 1 {
+        let l = MatRef::from_column_major_slice(left.values(), extent, outer);
+        let r = MatRef::from_column_major_slice(right.values(), extent, outer);
+        matmul(outer_product.as_mut(), Accum::Replace, l, r.transpose(), 1.0, Par::rayon(0));
+    } else {
+        let blocks =
+            left.values().chunks_exact(extent * inner).zip(right.values().chunks_exact(extent * inner));
+        for (l, r) in blocks {
+            let l = MatRef::from_row_major_slice(l, extent, inner);
+            let r = MatRef::from_row_major_slice(r, extent, inner);
+            matmul(outer_product.as_mut(), Accum::Add, l, r.transpose(), 1.0, Par::rayon(0));
+        }
+    }
+    for j in 0..extent {
+        for i in 0..j {
+            target[j - i] += scale * sign * outer_product[(i, j)];
+        }
+        if sign > 0.0 {
+            target[0] += scale * outer_product[(j, j)];
+        }
+        for i in j + 1..extent {
+            target[i - j] += scale * outer_product[(i, j)];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use faer::linalg::solvers::Solve;
+    use mathesis_symbolic::{Symbol, parse, parse_equation};
+
+    use super::*;
+    use crate::pde::options::Kernel;
+    use crate::pde::{Axis, Condition, Face, Problem, Side};
+
+    fn problem(axes: &[(&str, f64, f64)], unknowns: &[&str], equations: &[&str], conditions: &[&str]) -> Problem {
+        let bound = |x: f64| (parse(&x.to_string()).unwrap(), x);
+        let mut on_faces = Vec::new();
+        for axis in 0..axes.len() {
+            for side in [Side::Lower, Side::Upper] {
+                for condition in conditions {
+                    let (left, right) = parse_equation(condition).unwrap();
+                    on_faces.push(Condition { face: Face { axis, side }, residual: left - right });
+                }
             }
         }
-        for j in 0..extent {
-            for i in 0..j {
-                target[j - i] += scale * sign * outer_product[(i, j)];
-            }
-            if sign > 0.0 {
-                target[0] += scale * outer_product[(j, j)];
-            }
-            for i in j + 1..extent {
-                target[i - j] += scale * outer_product[(i, j)];
+        Problem {
+            axes: axes
+                .iter()
+                .map(|&(name, lower, upper)| Axis {
+                    name: Symbol::new(name),
+                    lower: bound(lower),
+                    upper: bound(upper),
+                    periodic: false,
+                })
+                .collect(),
+            unknowns: unknowns.iter().map(|u| Symbol::new(u)).collect(),
+            equations: equations.iter().map(|e| parse_equation(e).unwrap()).collect(),
+            conditions: on_faces,
+            exact: None,
+        }
+    }
+
+    fn noise(k: usize) -> f64 {
+        ((k as f64 + 1.0) * 12.9898).sin()
+    }
+
+    fn parameters(grid: &Grid, unknowns: usize, family: Kernel) -> Parameters {
+        Parameters {
+            log_tau: 0.3,
+            log_v: -0.4,
+            kernels: (0..unknowns)
+                .map(|u| {
+                    (0..grid.shape.len())
+                        .map(|axis| MixtureKernel {
+                            family,
+                            log_weights: (0..3).map(|q| 0.3 * noise(q + 5 * axis + 17 * u)).collect(),
+                            log_inverse_scales: (0..3).map(|q| 1.5 + 0.5 * noise(q + 7 * axis + 31)).collect(),
+                            frequencies: (0..3).map(|q| q as f64 + 0.3 * noise(q + 3 * axis)).collect(),
+                        })
+                        .collect()
+                })
+                .collect(),
+            values: (0..unknowns)
+                .map(|u| Tensor::new(grid.shape.clone(), (0..grid.len()).map(|p| noise(p + 1000 * u)).collect()))
+                .collect(),
+        }
+    }
+
+    const FAMILIES: [Kernel; 4] =
+        [Kernel::StudentMixture, Kernel::GaussianMixture, Kernel::Matern, Kernel::SquaredExponential];
+
+    /// `[f(x + h) − f(x − h)] / 2h` of the objective along one parameter.
+    fn slope(
+        process: &mut Process<'_>,
+        at: &Parameters,
+        h: f64,
+        change: impl Fn(&mut Parameters, f64),
+    ) -> f64 {
+        let (mut up, mut down) = (at.clone(), at.clone());
+        change(&mut up, h);
+        change(&mut down, -h);
+        (process.evaluate(&up).unwrap().0.value - process.evaluate(&down).unwrap().0.value) / (2.0 * h)
+    }
+
+    #[test]
+    fn gradient_equals_finite_differences() {
+        let cases = [
+            problem(&[("x", 0.0, 1.0)], &["u"], &["u_xx + u*(u^2-1) = sin(3*x)"], &["u = x"]),
+            problem(&[("x", 0.0, 1.0), ("y", 0.0, 1.0)], &["u"], &["u_xx + u_yy + u_xy = x*y"], &["u = x"]),
+            problem(&[("x", 0.0, 1.0)], &["u", "v"], &["u_xx + v = x", "v_x - u*v = 1"], &["u = 0", "v = x"]),
+            problem(&[("x", 0.0, 1.0), ("t", 0.0, 2.0)], &["u"], &["2*u_x + u_t = 0"], &["u = x"]),
+        ];
+        for (case, problem) in cases.iter().enumerate() {
+            let shape = [7, 6];
+            let grid = Grid::new(problem, &shape[..problem.axes.len()]).unwrap();
+            for family in FAMILIES {
+                let mut process = Process::new(&grid, problem.unknowns.len(), 200.0, 1e-2);
+                let at = parameters(&grid, problem.unknowns.len(), family);
+                let (_, gradient, _) = process.evaluate(&at).unwrap();
+                let mut pairs = vec![
+                    (gradient.log_tau, slope(&mut process, &at, 1e-5, |p, h| p.log_tau += h)),
+                    (gradient.log_v, slope(&mut process, &at, 1e-5, |p, h| p.log_v += h)),
+                ];
+                for u in 0..problem.unknowns.len() {
+                    for p in [0, 3, grid.len() - 1] {
+                        let numeric = slope(&mut process, &at, 1e-5, |q, h| q.values[u].values_mut()[p] += h);
+                        pairs.push((gradient.values[u].values()[p], numeric));
+                    }
+                    for (axis, g) in gradient.kernels[u].iter().enumerate() {
+                        for q in 0..3 {
+                            pairs.push((
+                                g.log_weights[q],
+                                slope(&mut process, &at, 1e-5, |p, h| p.kernels[u][axis].log_weights[q] += h),
+                            ));
+                            pairs.push((
+                                g.log_inverse_scales[q],
+                                slope(&mut process, &at, 1e-5, |p, h| p.kernels[u][axis].log_inverse_scales[q] += h),
+                            ));
+                            pairs.push((
+                                g.frequencies[q],
+                                slope(&mut process, &at, 1e-5, |p, h| p.kernels[u][axis].frequencies[q] += h),
+                            ));
+                        }
+                    }
+                }
+                let scale = pairs.iter().fold(0.0_f64, |m, (a, _)| m.max(a.abs()));
+                for (k, (analytic, numeric)) in pairs.iter().enumerate() {
+                    assert!(
+                        (analytic - numeric).abs() < 1e-5 * analytic.abs().max(1e-4 * scale),
+                        "case {case}, {family:?}, parameter {k}: {analytic} against {numeric}"
+                    );
+                }
             }
         }
+    }
+
+    #[test]
+    fn kronecker_objective_equals_a_dense_evaluation() {
+        let problem =
+            problem(&[("x", 0.0, 1.0), ("y", 0.0, 2.0)], &["u"], &["u_xx + u_yy = sin(x)*y"], &["u = x*y"]);
+        let n = 12;
+        let grid = Grid::new(&problem, &[n, n]).unwrap();
+        let at = parameters(&grid, 1, Kernel::GaussianMixture);
+        let (objective, ..) = Process::new(&grid, 1, 200.0, 1e-6).evaluate(&at).unwrap();
+
+        let matrix = |axis: usize, order: usize, jitter: f64| {
+            let kernel = &at.kernels[0][axis];
+            Mat::from_fn(n, n, |i, j| {
+                kernel.derivative_at((grid.axes[axis][i] - grid.axes[axis][j]).abs(), order)
+                    + if i == j { jitter } else { 0.0 }
+            })
+        };
+        let kron = |a: &Mat<f64>, b: &Mat<f64>| {
+            Mat::from_fn(n * n, n * n, |i, j| a[(i / n, j / n)] * b[(i % n, j % n)])
+        };
+        let (k1, k2) = (matrix(0, 0, 1e-6), matrix(1, 0, 1e-6));
+        let c = kron(&k1, &k2);
+        let u = Mat::from_fn(n * n, 1, |p, _| at.values[0].values()[p]);
+        let factor = c.llt(faer::Side::Lower).unwrap();
+        let weights = factor.solve(&u);
+        let laplacian = kron(&matrix(0, 2, 0.0), &k2) + kron(&k1, &matrix(1, 2, 0.0));
+        let derivative = &laplacian * &weights;
+        let log_determinant: f64 = (0..n * n).map(|i| 2.0 * factor.L()[(i, i)].ln()).sum();
+        let quadratic = (u.transpose() * &weights)[(0, 0)];
+        let (mut equation, mut boundary) = (0.0, 0.0);
+        for i in 0..n {
+            for j in 0..n {
+                let (x, y, p) = (grid.axes[0][i], grid.axes[1][j], i * n + j);
+                equation += (derivative[(p, 0)] - x.sin() * y).powi(2);
+                let ends = [i == 0, i + 1 == n, j == 0, j + 1 == n].iter().filter(|e| **e).count() as f64;
+                boundary += ends * (u[(p, 0)] - x * y).powi(2);
+            }
+        }
+        let (tau1, tau2) = (at.log_tau.exp(), at.log_v.exp());
+        let (n_b, n_c) = (4.0 * n as f64, (n * n) as f64);
+        let expected = 0.5 * log_determinant + 0.5 * quadratic
+            - 200.0 * (0.5 * n_b * at.log_tau - 0.5 * tau1 * boundary)
+            - (0.5 * n_c * at.log_v - 0.5 * tau2 * equation);
+        assert_eq!(objective.condition_count, 4 * n);
+        assert!((objective.value - expected).abs() < 1e-9 * expected.abs(), "{} {expected}", objective.value);
+    }
+
+    #[test]
+    fn a_covariance_that_is_not_positive_definite_never_yields_nan() {
+        let problem = problem(&[("x", 0.0, 1.0)], &["u"], &["u_xx = x"], &["u = x"]);
+        let grid = Grid::new(&problem, &[200]).unwrap();
+        let mut process = Process::new(&grid, 1, 200.0, 1e-30);
+        let mut at = parameters(&grid, 1, Kernel::SquaredExponential);
+        at.kernels[0][0].log_inverse_scales = vec![-9.0; 3];
+        let (objective, gradient, jets) = process.evaluate(&at).unwrap();
+        assert!(process.jitter_raised > 0 && process.jitter() > 1e-17);
+        assert!(objective.value.is_finite() && jets.iter().flatten().all(|v| v.is_finite()));
+        assert!(gradient.values[0].values().iter().all(|v| v.is_finite()));
+        at.kernels[0][0].log_weights[0] = f64::NAN;
+        assert!(process.evaluate(&at).is_err());
     }
 }
