@@ -12,8 +12,8 @@ use mathesis_symbolic::Expr;
 use super::layout::Layout;
 use super::options::{self, Inference, PerAxis};
 use super::{
-    Collocation, FiniteDifference, GpHm, Method, Observer, Problem, Side, Solution, SolveError,
-    Status, evaluate_on_grid,
+    Collocation, FiniteDifference, GpHm, Method, Observer, Problem, Side, Solution, SolveError, Status,
+    evaluate_on_grid,
 };
 
 /// The method, with its options.
@@ -40,20 +40,22 @@ impl Method for Auto {
             let message = format!("{tolerance} is not a positive number");
             return Err(SolveError::Option { key: "tolerance", message });
         }
-        let mut choice = Choice { problem, tolerance, observer, notes: Vec::new(), best: None, failure: None };
+        let mut choice =
+            Choice { problem, tolerance, observer, notes: Vec::new(), best: None, failure: None };
         match Layout::new(problem, NAME) {
             Ok(_) => {}
             Err(SolveError::NotApplicable { reason, .. }) => {
-                choice.say(format!("grids do not apply: {reason}; trying gp-hm, which fits any number of conditions"));
+                choice.say(format!(
+                    "grids do not apply: {reason}; trying gp-hm, which fits any number of conditions"
+                ));
                 choice.process();
                 return choice.finish();
             }
             Err(error) => return Err(error),
         }
         let roughness = roughest(problem)?;
-        let collocation = Collocation {
-            options: options::Collocation { tolerance, ..options::Collocation::default() },
-        };
+        let collocation =
+            Collocation { options: options::Collocation { tolerance, ..options::Collocation::default() } };
         match roughness {
             Some(Roughness { what, decay }) => {
                 let order = if decay < 1.5 { 2 } else { 4 };
@@ -125,7 +127,10 @@ impl Choice<'_> {
         ));
         // Not converged counts as worse than converged, whatever the estimates.
         let rank = |s: &Solution| {
-            (s.status != Status::Converged, s.error_estimate.filter(|e| e.is_finite()).unwrap_or(f64::INFINITY))
+            (
+                s.status != Status::Converged,
+                s.error_estimate.filter(|e| e.is_finite()).unwrap_or(f64::INFINITY),
+            )
         };
         if self.best.as_ref().is_none_or(|best| rank(&solution) < rank(best)) {
             self.best = Some(solution);
@@ -176,7 +181,9 @@ impl Choice<'_> {
         let estimate = solution.error_estimate;
         if solution.status == Status::Converged && !estimate.is_some_and(|e| e <= self.tolerance) {
             let message = match estimate {
-                Some(e) => format!("the estimated error {e:.1e} does not meet the tolerance {:.1e}", self.tolerance),
+                Some(e) => {
+                    format!("the estimated error {e:.1e} does not meet the tolerance {:.1e}", self.tolerance)
+                }
                 None => "no error estimate".to_string(),
             };
             notes.push(message.clone());
@@ -204,7 +211,11 @@ fn roughest(problem: &Problem) -> Result<Option<Roughness>, SolveError> {
         (format!("the data of equation {}", e + 1), left.clone() - right.clone(), None)
     });
     let conditions = problem.conditions.iter().map(|condition| {
-        (format!("the data of `{} = 0`", condition.residual), condition.residual.clone(), Some(condition.face))
+        (
+            format!("the data of `{} = 0`", condition.residual),
+            condition.residual.clone(),
+            Some(condition.face),
+        )
     });
     for (what, expression, face) in equations.chain(conditions) {
         for data in data_of(problem, &expression) {
@@ -219,7 +230,9 @@ fn roughest(problem: &Problem) -> Result<Option<Roughness>, SolveError> {
                             .iter()
                             .enumerate()
                             .map(|(j, axis)| match face {
-                                _ if j == k => points.iter().map(|s| axis.lower.1 + axis.length() * s).collect(),
+                                _ if j == k => {
+                                    points.iter().map(|s| axis.lower.1 + axis.length() * s).collect()
+                                }
                                 Some(face) if face.axis == j => {
                                     vec![if face.side == Side::Lower { axis.lower.1 } else { axis.upper.1 }]
                                 }
@@ -265,7 +278,8 @@ fn data_of(problem: &Problem, expression: &Expr) -> Vec<Expr> {
 /// however oscillatory, drop to rounding once they are resolved.
 fn algebraic_decay(line: impl Fn(&[f64]) -> Result<Vec<f64>, SolveError>) -> Result<Option<f64>, SolveError> {
     const COUNT: usize = 1024;
-    let angles: Vec<f64> = (0..COUNT).map(|i| std::f64::consts::PI * (i as f64 + 0.5) / COUNT as f64).collect();
+    let angles: Vec<f64> =
+        (0..COUNT).map(|i| std::f64::consts::PI * (i as f64 + 0.5) / COUNT as f64).collect();
     let points: Vec<f64> = angles.iter().map(|angle| 0.5 + 0.5 * angle.cos()).collect();
     let values = line(&points)?;
     let size = values.iter().fold(0.0_f64, |m, v| m.max(v.abs()));

@@ -106,7 +106,9 @@ impl Layout {
             let needed: usize = orders.iter().map(|order| order[k]).sum();
             let name = axis.name.name();
             if axis.periodic && given > 0 {
-                return Err(refuse(format!("axis `{name}` is periodic; its faces take no conditions, {given} given")));
+                return Err(refuse(format!(
+                    "axis `{name}` is periodic; its faces take no conditions, {given} given"
+                )));
             }
             if given != needed {
                 return Err(refuse(format!(
@@ -132,7 +134,10 @@ impl Layout {
         let leads = |e: usize, unknown: usize| {
             (0..dimension).any(|k| {
                 orders[unknown][k] > 0
-                    && equations[e].derivatives().iter().any(|d| d.unknown == unknown && d.orders[k] == orders[unknown][k])
+                    && equations[e]
+                        .derivatives()
+                        .iter()
+                        .any(|d| d.unknown == unknown && d.orders[k] == orders[unknown][k])
             }) || (orders[unknown].iter().all(|order| *order == 0)
                 && equations[e].derivatives().iter().any(|d| d.unknown == unknown))
         };
@@ -154,7 +159,11 @@ impl Layout {
                 .into_iter()
                 .zip(equation_owners)
                 .enumerate()
-                .map(|(e, (residual, unknown))| OwnedEquation { unknown, residual, label: format!("equation {}", e + 1) })
+                .map(|(e, (residual, unknown))| OwnedEquation {
+                    unknown,
+                    residual,
+                    label: format!("equation {}", e + 1),
+                })
                 .collect(),
             conditions: conditions
                 .into_iter()

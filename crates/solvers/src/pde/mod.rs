@@ -28,3 +28,6 @@ pub use solution::{
     Certificate, Component, HistoryPoint, Solution, Spectrum, Status, evaluate_on_grid, grid_coordinates,
     test_points,
 };
+
+#[cfg(test)]
+mod test_problems;

@@ -9,7 +9,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use super::{Field, HistoryPoint, Observer, Problem, Progress, Solution, SolveError, Status};
+use super::{Field, HistoryPoint, Observer, Problem, Progress, Residual, Solution, SolveError, Status};
 
 /// Residuals and their partial derivatives at a state.
 pub struct Evaluation {
@@ -56,6 +56,8 @@ pub trait Discretised {
     }
     /// The solution's fields.
     fn fields(&self, state: &[f64]) -> Vec<Field>;
+    /// What rounding does to the rows at a state; see [`rounding_noise`].
+    fn noise(&self, state: &[f64]) -> Vec<f64>;
     /// The first row whose data are not finite, as an error.
     fn not_finite(&self, evaluation: &Evaluation) -> SolveError;
 }
@@ -75,8 +77,31 @@ pub struct Outcome {
     pub status: Status,
     /// Steps taken.
     pub iterations: usize,
-    /// Relative size of the last correction: the rounding error where the iteration converged.
+    /// Relative size of the last correction.
     pub correction: f64,
+    /// Relative size of the solution's change when every row changes as much as rounding may change it.
+    pub noise: f64,
+}
+
+/// A sample of what rounding does to a residual: its change when the coordinates change in their last digit (which is also
+/// what a product such as `100 x` inside a sine suffers), and the last digit of its largest term.
+pub fn rounding_noise(residual: &Residual, coordinates: &[Vec<f64>], jets: &[&[f64]]) -> Vec<f64> {
+    let sign = |i: usize, k: usize| ((i * 7 + k * 13 + 1) as f64 * 78.233).sin().signum();
+    let moved: Vec<Vec<f64>> = coordinates
+        .iter()
+        .enumerate()
+        .map(|(k, c)| c.iter().enumerate().map(|(i, x)| x * (1.0 + f64::EPSILON * sign(i, k))).collect())
+        .collect();
+    let slices = |c: &'_ [Vec<f64>]| -> Vec<Vec<f64>> {
+        residual.evaluate(&c.iter().map(Vec::as_slice).collect::<Vec<_>>(), jets)
+    };
+    let (at, beside) = (slices(coordinates), slices(&moved));
+    (0..at[0].len())
+        .map(|i| {
+            let largest = at[1..].iter().zip(jets).map(|(p, j)| (p[i] * j[i]).abs()).fold(0.0, f64::max);
+            beside[0][i] - at[0][i] + 0.5 * f64::EPSILON * largest * sign(i, 3)
+        })
+        .collect()
 }
 
 /// The record that one or several Newton runs of a solve leave.
@@ -109,7 +134,8 @@ impl<'a> Journal<'a> {
 
     fn record(&mut self, residual: f64, fields: &[Field]) -> Result<ControlFlow<()>, SolveError> {
         self.iterations += 1;
-        let error = Solution::errors(self.problem, fields)?.and_then(|(relative, _)| relative.into_iter().reduce(f64::max));
+        let error = Solution::errors(self.problem, fields)?
+            .and_then(|(relative, _)| relative.into_iter().reduce(f64::max));
         self.history.push(HistoryPoint {
             iteration: self.iterations,
             seconds: self.start.elapsed().as_secs_f64(),
@@ -157,7 +183,9 @@ pub fn solve(
         }
     }
     let Some((mut state, mut evaluation)) = start else {
-        return Err(first_failure.unwrap_or_else(|| SolveError::Breakdown("no unknowns to solve for".to_string())));
+        return Err(
+            first_failure.unwrap_or_else(|| SolveError::Breakdown("no unknowns to solve for".to_string()))
+        );
     };
     let negated = |evaluation: &Evaluation| -> Vec<f64> { evaluation.residual.iter().map(|r| -r).collect() };
     let moved = |state: &[f64], step: f64, correction: &[f64]| -> Vec<f64> {
@@ -167,14 +195,21 @@ pub fn solve(
     let mut last = f64::INFINITY;
     let mut step = 1.0_f64;
     for iteration in 1..=iterations {
-        let correction = match system.factorise(&evaluation).and_then(|()| system.solve(&negated(&evaluation))) {
-            Ok(correction) => correction,
-            Err(error) if iteration == 1 => return Err(error),
-            Err(error) => {
-                let status = Status::Stalled(error.to_string());
-                return Ok(Outcome { state, status, iterations: iteration - 1, correction: last });
-            }
-        };
+        let correction =
+            match system.factorise(&evaluation).and_then(|()| system.solve(&negated(&evaluation))) {
+                Ok(correction) => correction,
+                Err(error) if iteration == 1 => return Err(error),
+                Err(error) => {
+                    let status = Status::Stalled(error.to_string());
+                    return Ok(Outcome {
+                        state,
+                        status,
+                        iterations: iteration - 1,
+                        correction: last,
+                        noise: 0.0,
+                    });
+                }
+            };
         let size = system.norm(&correction);
         step = (2.0 * step).min(1.0);
         let (next, next_evaluation, simplified, simplified_size) = loop {
@@ -193,7 +228,13 @@ pub fn solve(
             step /= 2.0;
             if step < SMALLEST_STEP || system.is_linear() {
                 let reason = format!("no step along the Newton direction reduces the correction {size:.3e}");
-                return Ok(Outcome { state, status: Status::Stalled(reason), iterations: iteration - 1, correction: last });
+                return Ok(Outcome {
+                    state,
+                    status: Status::Stalled(reason),
+                    iterations: iteration - 1,
+                    correction: last,
+                    noise: 0.0,
+                });
             }
         };
         state = next;
@@ -202,7 +243,13 @@ pub fn solve(
         last = relative(simplified_size, scale);
         let flow = journal.record(evaluation.equation_rms, &system.fields(&state))?;
         if flow.is_break() {
-            return Ok(Outcome { state, status: Status::Interrupted, iterations: iteration, correction: last });
+            return Ok(Outcome {
+                state,
+                status: Status::Interrupted,
+                iterations: iteration,
+                correction: last,
+                noise: 0.0,
+            });
         }
         if step == 1.0 && (last <= FREEZE || system.is_linear()) {
             let (state, correction) = polish(system, state, simplified, simplified_size);
@@ -213,14 +260,21 @@ pub fn solve(
             } else {
                 Status::Stalled(format!("corrections of relative size {correction:.3e} do not get smaller"))
             };
-            return Ok(Outcome { state, status, iterations: iteration, correction });
+            let noise = system.solve(&system.noise(&state)).map_or(0.0, |change| system.norm(&change));
+            let noise = relative(noise, system.state_norm(&state));
+            return Ok(Outcome { state, status, iterations: iteration, correction, noise });
         }
     }
-    Ok(Outcome { state, status: Status::IterationLimit, iterations, correction: last })
+    Ok(Outcome { state, status: Status::IterationLimit, iterations, correction: last, noise: 0.0 })
 }
 
 /// Add corrections with the Jacobian as it is while each is much smaller than the one before.
-fn polish(system: &dyn Discretised, mut state: Vec<f64>, mut correction: Vec<f64>, mut size: f64) -> (Vec<f64>, f64) {
+fn polish(
+    system: &dyn Discretised,
+    mut state: Vec<f64>,
+    mut correction: Vec<f64>,
+    mut size: f64,
+) -> (Vec<f64>, f64) {
     for _ in 0..6 {
         let next: Vec<f64> = state.iter().zip(&correction).map(|(x, d)| x + d).collect();
         let evaluation = system.evaluate(&next);

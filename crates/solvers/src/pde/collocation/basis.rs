@@ -48,7 +48,11 @@ impl Spectral {
         match self.kind {
             // sin of the small angle to the midpoint instead of cos: symmetric to the last digit.
             Kind::Chebyshev { .. } => (0..count)
-                .map(|i| self.from_standard((PI * (2.0 * i as f64 + 1.0 - count as f64) / (2.0 * count as f64)).sin()))
+                .map(|i| {
+                    self.from_standard(
+                        (PI * (2.0 * i as f64 + 1.0 - count as f64) / (2.0 * count as f64)).sin(),
+                    )
+                })
                 .collect(),
             Kind::Fourier => self.equispaced(count),
         }
@@ -73,11 +77,7 @@ impl Spectral {
     }
 
     fn from_standard(&self, s: f64) -> f64 {
-        if s <= -1.0 {
-            self.lower
-        } else {
-            self.lower + 0.5 * self.length * (s + 1.0)
-        }
+        if s <= -1.0 { self.lower } else { self.lower + 0.5 * self.length * (s + 1.0) }
     }
 
     /// Coefficients in this basis turned into those of the orthogonal series (Chebyshev, Fourier) along `axis`.

@@ -12,7 +12,7 @@ use mathesis_algebra::tensor::Tensor;
 
 use super::basis::Spectral;
 use crate::pde::layout::Layout;
-use crate::pde::newton::{Discretised, Evaluation, not_finite_at};
+use crate::pde::newton::{Discretised, Evaluation, not_finite_at, rounding_noise};
 use crate::pde::{Basis, Field, Problem, Residual, Side, SolveError, Term, grid_coordinates};
 
 /// Which points along an axis a block of rows is asked for at.
@@ -152,6 +152,23 @@ pub fn series(bases: &[Arc<Spectral>], coefficients: &Tensor) -> Tensor {
     series
 }
 
+impl Block {
+    /// The residual's derivatives at the points.
+    fn derivatives(&self, tensors: &[Tensor]) -> Vec<Vec<f64>> {
+        self.jets
+            .iter()
+            .zip(self.residual.derivatives())
+            .map(|(matrices, derivative)| {
+                let mut value = tensors[derivative.unknown].clone();
+                for (k, matrix) in matrices.iter().enumerate() {
+                    value = value.mode_product(k, matrix.as_ref().as_ref(), Par::rayon(0));
+                }
+                value.into_values()
+            })
+            .collect()
+    }
+}
+
 impl Discretised for Bordered {
     fn len(&self) -> usize {
         self.offsets[self.offsets.len() - 1]
@@ -175,18 +192,7 @@ impl Discretised for Bordered {
         let (mut residual, mut partials) = (Vec::with_capacity(self.len()), Vec::new());
         let (mut square, mut count) = (0.0, 0usize);
         for block in &self.blocks {
-            let jets: Vec<Vec<f64>> = block
-                .jets
-                .iter()
-                .zip(block.residual.derivatives())
-                .map(|(matrices, derivative)| {
-                    let mut value = tensors[derivative.unknown].clone();
-                    for (k, matrix) in matrices.iter().enumerate() {
-                        value = value.mode_product(k, matrix.as_ref().as_ref(), Par::rayon(0));
-                    }
-                    value.into_values()
-                })
-                .collect();
+            let jets = block.derivatives(&tensors);
             let coordinates: Vec<&[f64]> = block.coordinates.iter().map(Vec::as_slice).collect();
             let jets: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
             let mut outputs = block.residual.evaluate(&coordinates, &jets);
@@ -232,9 +238,12 @@ impl Discretised for Bordered {
                         _ => {
                             let (second, third) = (matrices[1].col(places[1]), matrices[2].col(places[2]));
                             for p in 0..points {
-                                let (i, rest) = (p / (heights[1] * heights[2]), p % (heights[1] * heights[2]));
-                                target[p] +=
-                                    partial[p] * first[i] * second[rest / heights[2]] * third[rest % heights[2]];
+                                let (i, rest) =
+                                    (p / (heights[1] * heights[2]), p % (heights[1] * heights[2]));
+                                target[p] += partial[p]
+                                    * first[i]
+                                    * second[rest / heights[2]]
+                                    * third[rest % heights[2]];
                             }
                         }
                     }
@@ -249,7 +258,9 @@ impl Discretised for Bordered {
             }
         }
         if scales.contains(&0.0) {
-            return Err(SolveError::Breakdown("the equations do not determine the solution: a row of the matrix is zero".to_string()));
+            return Err(SolveError::Breakdown(
+                "the equations do not determine the solution: a row of the matrix is zero".to_string(),
+            ));
         }
         for j in 0..total {
             for i in 0..total {
@@ -296,9 +307,11 @@ impl Discretised for Bordered {
 
     fn norm(&self, difference: &[f64]) -> f64 {
         let tensors = self.tensors(difference);
-        let squares = self.bases.iter().zip(&tensors).map(|(bases, tensor)| {
-            series(bases, tensor).values().iter().map(|c| c * c).sum::<f64>()
-        });
+        let squares = self
+            .bases
+            .iter()
+            .zip(&tensors)
+            .map(|(bases, tensor)| series(bases, tensor).values().iter().map(|c| c * c).sum::<f64>());
         squares.sum::<f64>().sqrt()
     }
 
@@ -313,6 +326,17 @@ impl Discretised for Bordered {
                 }],
             })
             .collect()
+    }
+
+    fn noise(&self, state: &[f64]) -> Vec<f64> {
+        let tensors = self.tensors(state);
+        let mut noise = Vec::with_capacity(state.len());
+        for block in &self.blocks {
+            let jets = block.derivatives(&tensors);
+            let jets: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
+            noise.extend(rounding_noise(&block.residual, &block.coordinates, &jets));
+        }
+        noise
     }
 
     fn not_finite(&self, evaluation: &Evaluation) -> SolveError {

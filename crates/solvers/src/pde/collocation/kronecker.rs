@@ -24,7 +24,7 @@ use super::basis::Spectral;
 use super::bordered::{basis, series};
 use super::schur::complex_schur;
 use crate::pde::layout::{Layout, OwnedCondition};
-use crate::pde::newton::{Discretised, Evaluation, not_finite_at};
+use crate::pde::newton::{Discretised, Evaluation, not_finite_at, rounding_noise};
 use crate::pde::{Basis, Field, Problem, Residual, Side, SolveError, grid_coordinates};
 
 /// Steps between restarts of GMRES, and the restarts.
@@ -58,7 +58,11 @@ pub struct Reduced {
 }
 
 /// A condition as a row `Σ_r weights[r] ∂^r` at an end of its axis, or `None` if it is not of that form.
-fn normal_form(problem: &Problem, condition: &OwnedCondition, others: &[Vec<f64>]) -> Option<NormalCondition> {
+fn normal_form(
+    problem: &Problem,
+    condition: &OwnedCondition,
+    others: &[Vec<f64>],
+) -> Option<NormalCondition> {
     let axis = condition.face.axis;
     if !condition.residual.is_linear() {
         return None;
@@ -170,8 +174,7 @@ impl Reduced {
             particular_jets.push(value.into_values());
             jets.push(full.iter().zip(&null_spaces).map(|(m, z)| m * z).collect());
         }
-        let values =
-            (0..dimension).map(|k| bases[k].matrix(&points[k], 0) * &null_spaces[k]).collect();
+        let values = (0..dimension).map(|k| bases[k].matrix(&points[k], 0) * &null_spaces[k]).collect();
         Ok(Some(Reduced {
             bases,
             names,
@@ -211,7 +214,8 @@ impl Reduced {
         let mut tensor = coefficients.clone();
         tensor.values_mut().iter_mut().zip(self.particular.values()).for_each(|(t, p)| *t -= p);
         for (k, free) in self.free.iter().enumerate() {
-            let choose = Mat::from_fn(free.len(), tensor.shape()[k], |i, j| f64::from(u8::from(free[i] == j)));
+            let choose =
+                Mat::from_fn(free.len(), tensor.shape()[k], |i, j| f64::from(u8::from(free[i] == j)));
             tensor = tensor.mode_product(k, choose.as_ref(), Par::rayon(0));
         }
         tensor.into_values()
@@ -230,6 +234,15 @@ impl Reduced {
                 value.into_values()
             })
             .collect()
+    }
+
+    /// The derivatives of the solution at the inner points.
+    fn solution_derivatives(&self, state: &[f64]) -> Vec<Vec<f64>> {
+        let mut jets = self.derivatives(state);
+        for (jet, particular) in jets.iter_mut().zip(&self.particular_jets) {
+            jet.iter_mut().zip(particular).for_each(|(j, p)| *j += p);
+        }
+        jets
     }
 
     fn apply_jacobian(&self, direction: &[f64]) -> Vec<f64> {
@@ -381,10 +394,7 @@ impl Discretised for Reduced {
     }
 
     fn evaluate(&self, state: &[f64]) -> Evaluation {
-        let mut jets = self.derivatives(state);
-        for (jet, particular) in jets.iter_mut().zip(&self.particular_jets) {
-            jet.iter_mut().zip(particular).for_each(|(j, p)| *j += p);
-        }
+        let jets = self.solution_derivatives(state);
         let coordinates: Vec<&[f64]> = self.coordinates.iter().map(Vec::as_slice).collect();
         let jets: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
         let mut outputs = self.residual.evaluate(&coordinates, &jets);
@@ -418,6 +428,12 @@ impl Discretised for Reduced {
     fn fields(&self, state: &[f64]) -> Vec<Field> {
         let bases = self.bases.iter().map(|b| b.clone() as Arc<dyn Basis>).collect();
         vec![Field::new(bases, self.coefficients(state))]
+    }
+
+    fn noise(&self, state: &[f64]) -> Vec<f64> {
+        let jets = self.solution_derivatives(state);
+        let jets: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
+        rounding_noise(&self.residual, &self.coordinates, &jets)
     }
 
     fn not_finite(&self, evaluation: &Evaluation) -> SolveError {
@@ -469,7 +485,9 @@ impl KroneckerSolver {
             let mass_inverse = lu.solve(Mat::<f64>::identity(n, n));
             let matrix = lu.solve(a);
             if !(matrix.norm_l2().is_finite() && mass_inverse.norm_l2().is_finite()) {
-                return Err(SolveError::Breakdown("the conditions along an axis depend on each other".to_string()));
+                return Err(SolveError::Breakdown(
+                    "the conditions along an axis depend on each other".to_string(),
+                ));
             }
             let mass_inverse = Mat::from_fn(n, n, |i, j| c64::new(mass_inverse[(i, j)], 0.0));
             let diagonal = matrix.eigen().ok().and_then(|eigen| {

@@ -23,6 +23,9 @@ use super::layout::Layout;
 use super::newton::{self, Discretised, Journal};
 use super::options::{self};
 use super::{Field, Method, Observer, Problem, Residual, Solution, SolveError, Status, grid_coordinates};
+#[cfg(test)]
+mod tests;
+
 use basis::Spectral;
 use bordered::Bordered;
 use kronecker::Reduced;
@@ -46,6 +49,11 @@ const FIRST: [usize; 3] = [32, 24, 12];
 /// The most points along an axis that an adaptive solve goes to, by dimension.
 const LAST: [usize; 3] = [4096, 512, 64];
 
+/// Newton steps at most on each grid of an adaptive solve.
+const COARSE_STEPS: usize = 20;
+/// A level whose unresolved part is below this is worth starting the next one from.
+const RESOLVED: f64 = 0.05;
+
 impl Method for Collocation {
     fn name(&self) -> &'static str {
         NAME
@@ -58,7 +66,10 @@ impl Method for Collocation {
             return Err(SolveError::Option { key: "tolerance", message });
         }
         if options.iterations == 0 {
-            return Err(SolveError::Option { key: "iterations", message: "0; at least 1 is needed".to_string() });
+            return Err(SolveError::Option {
+                key: "iterations",
+                message: "0; at least 1 is needed".to_string(),
+            });
         }
         let layout = Layout::new(problem, NAME)?;
         let mut journal = Journal::new(problem, observer, options.iterations);
@@ -79,68 +90,71 @@ impl Method for Collocation {
 
 impl Collocation {
     /// Double the points along the axes whose series have not decayed until the estimated error is small enough.
-    fn refine(&self, problem: &Problem, layout: &Layout, mut journal: Journal<'_>) -> Result<Solution, SolveError> {
+    fn refine(
+        &self,
+        problem: &Problem,
+        layout: &Layout,
+        mut journal: Journal<'_>,
+    ) -> Result<Solution, SolveError> {
         let dimension = problem.dimension();
-        let (options, last) = (&self.options, LAST[dimension - 1]);
+        let last = LAST[dimension - 1];
+        let tolerance = self.options.tolerance;
         let mut inner = vec![FIRST[dimension - 1]; dimension];
         let mut best: Option<Level> = None;
-        loop {
-            let outcome = solve_level(problem, layout, &inner, best.as_ref(), options, &mut journal);
-            let level = match outcome {
-                Ok(level) => level,
-                // Too coarse a grid may be singular where a finer one is not.
-                Err(SolveError::Breakdown(reason)) if best.is_none() && inner.iter().all(|n| 4 * n <= last) => {
-                    if inner.iter().any(|n| *n > 4 * FIRST[dimension - 1]) {
-                        return Err(SolveError::Breakdown(reason));
+        // On a grid that does not resolve the data Newton may wander; it is not worth many steps there.
+        let options = options::Collocation {
+            iterations: self.options.iterations.min(COARSE_STEPS),
+            ..self.options.clone()
+        };
+        let missed = loop {
+            let start = best.as_ref().filter(|level| level.converged() && level.unresolved() < RESOLVED);
+            let attempt = solve_level(problem, layout, &inner, start, &options, &mut journal);
+            let (tails, why) = match attempt {
+                Ok(level) => {
+                    let tails = level.tails.clone();
+                    let interrupted = level.status == Status::Interrupted;
+                    let met = level.converged() && level.estimate() <= tolerance;
+                    let noisy = level.converged() && level.rounding > tolerance.max(level.unresolved());
+                    if best.as_ref().is_none_or(|b| !b.converged() || level.estimate() <= b.estimate()) {
+                        best = Some(level);
                     }
-                    inner.iter_mut().for_each(|n| *n *= 2);
-                    continue;
+                    if interrupted || met {
+                        break None;
+                    }
+                    if noisy {
+                        break Some("rounding errors are larger".to_string());
+                    }
+                    (tails, format!("no grid finer than {} fits", describe(&inner)))
                 }
-                Err(error) => match best {
-                    Some(best) => return Ok(report(best, Some((options.tolerance, error.to_string())), journal)),
-                    None => return Err(error),
-                },
+                // A grid that does not resolve the data may be singular by chance.
+                Err(SolveError::Breakdown(reason))
+                    if inner.iter().all(|n| 8 * n <= last) || best.is_some() =>
+                {
+                    (vec![1.0; dimension], reason)
+                }
+                Err(error) => return Err(error),
             };
-            let interrupted = level.status == Status::Interrupted;
-            let met = level.status == Status::Converged && level.estimate() <= options.tolerance;
-            let tails = level.tails.clone();
-            let rounding_dominates = level.status == Status::Converged
-                && level.rounding >= level.unresolved()
-                && level.rounding > options.tolerance;
-            let resolved = level.status == Status::Converged || level.status == Status::Stalled(String::new());
-            let improves = best.as_ref().is_none_or(|b| level.estimate() <= b.estimate() || !resolved);
-            if improves || best.as_ref().is_none_or(|b| b.status != Status::Converged) {
-                best = Some(level);
-            }
-            let Some(reached) = &best else { continue };
-            if interrupted || met {
-                return best.map(|best| report(best, None, journal)).ok_or_else(nothing);
-            }
-            if rounding_dominates {
-                let reason = "rounding errors are larger than the tolerance".to_string();
-                return best.map(|best| report(best, Some((options.tolerance, reason)), journal)).ok_or_else(nothing);
-            }
             let mut next = inner.clone();
             for (n, tail) in next.iter_mut().zip(&tails) {
-                if *tail > 0.1 * options.tolerance {
+                if !(*tail <= 0.1 * tolerance) {
                     *n = (2 * *n).min(last);
                 }
             }
             if next == inner {
                 next.iter_mut().for_each(|n| *n = (2 * *n).min(last));
             }
-            let fits = choose_engine(problem, layout, &next).is_some();
-            if next == inner || !fits {
-                let reason = format!("no finer grid than {} points fits", describe(&reached.points));
-                return best.map(|best| report(best, Some((options.tolerance, reason)), journal)).ok_or_else(nothing);
+            if next == inner || choose_engine(problem, layout, &next).is_none() {
+                break Some(why);
             }
             inner = next;
+        };
+        match best {
+            Some(best) => Ok(report(best, missed.map(|reason| (tolerance, reason)), journal)),
+            None => {
+                Err(SolveError::Breakdown(missed.unwrap_or_else(|| "no grid gave a solution".to_string())))
+            }
         }
     }
-}
-
-fn nothing() -> SolveError {
-    SolveError::Breakdown("no grid gave a solution".to_string())
 }
 
 fn describe(points: &[usize]) -> String {
@@ -166,7 +180,8 @@ fn inner_points(problem: &Problem, layout: &Layout, points: &[usize]) -> Result<
         let total = bordered::unknown_count(layout, &inner);
         let dimension = problem.dimension();
         let most = LARGEST_DENSE[dimension - 1];
-        let per_axis = (most as f64 / layout.orders.len() as f64).powf(1.0 / dimension as f64).floor() as usize;
+        let per_axis =
+            (most as f64 / layout.orders.len() as f64).powf(1.0 / dimension as f64).floor() as usize;
         let structured = if layout.orders.len() == 1 && dimension > 1 {
             format!(
                 "; for an unknown whose conditions are of constant coefficients and normal to their faces, at most {} an axis",
@@ -229,6 +244,10 @@ impl Level {
         self.tails.iter().fold(self.residual, |m, t| m.max(*t))
     }
 
+    fn converged(&self) -> bool {
+        self.status == Status::Converged
+    }
+
     fn estimate(&self) -> f64 {
         self.unresolved().max(self.rounding)
     }
@@ -265,6 +284,12 @@ fn solve_level(
             }
             Err(error) => return Err(error),
         }
+    }
+    let total = bordered::unknown_count(layout, inner);
+    if total > LARGEST_DENSE[problem.dimension() - 1] {
+        return Err(SolveError::Breakdown(format!(
+            "the conditions do not allow the tensor-product solver, and a dense matrix for {total} coefficients is too large"
+        )));
     }
     let mut system = Bordered::new(problem, layout, inner);
     let initial = coarse.filter(|_| !layout.is_linear()).map(|level| {
@@ -327,7 +352,7 @@ fn finish(
         for (k, tail) in tails.iter_mut().enumerate() {
             let (_, extent, inner) = series.strides_around(k);
             // Two coefficients at least: even and odd functions have every other one zero.
-            let width = (2 + extent / 32).min(extent);
+            let width = (2 + extent / 128).min(extent);
             let last: f64 = series
                 .values()
                 .iter()
@@ -339,7 +364,7 @@ fn finish(
         }
     }
     let largest = points.iter().max().copied().unwrap_or(1) as f64;
-    let rounding = outcome.correction.max(f64::EPSILON * largest.sqrt());
+    let rounding = outcome.correction.max(outcome.noise).max(f64::EPSILON * largest.sqrt());
     let residual = residual_between(problem, layout, &fields);
     Ok(Level {
         points,
@@ -378,7 +403,12 @@ fn residual_between(problem: &Problem, layout: &Layout, fields: &[Field]) -> f64
     worst
 }
 
-fn relative_residual(residual: &Residual, fields: &[Field], axes: &[Vec<f64>], coordinates: &[&[f64]]) -> f64 {
+fn relative_residual(
+    residual: &Residual,
+    fields: &[Field],
+    axes: &[Vec<f64>],
+    coordinates: &[&[f64]],
+) -> f64 {
     let size = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
     let jets: Vec<Vec<f64>> = residual
         .derivatives()
@@ -409,7 +439,9 @@ fn report(level: Level, missed: Option<(f64, String)>, journal: Journal<'_>) -> 
     let estimate = level.estimate();
     let mut status = level.status.clone();
     if let Some((tolerance, reason)) = missed {
-        let message = format!("the estimated error {estimate:.1e} does not meet the tolerance {tolerance:.1e}: {reason}");
+        let message = format!(
+            "the estimated error {estimate:.1e} does not meet the tolerance {tolerance:.1e}: {reason}"
+        );
         notes.push(message.clone());
         if status == Status::Converged {
             status = Status::Stalled(message);
@@ -419,7 +451,9 @@ fn report(level: Level, missed: Option<(f64, String)>, journal: Journal<'_>) -> 
         ("rounding".to_string(), level.rounding),
         ("residual between points".to_string(), level.residual),
     ];
-    figures.extend(level.tails.iter().enumerate().map(|(k, tail)| (format!("series tail along axis {}", k + 1), *tail)));
+    figures.extend(
+        level.tails.iter().enumerate().map(|(k, tail)| (format!("series tail along axis {}", k + 1), *tail)),
+    );
     Solution {
         method: NAME.to_string(),
         fields: level.fields,

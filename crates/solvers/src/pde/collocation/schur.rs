@@ -11,7 +11,8 @@ pub fn complex_schur(matrix: MatRef<'_, f64>) -> Option<(Mat<c64>, Mat<c64>)> {
     let n = matrix.nrows();
     // Row-major, so that rotations of rows and of neighbouring columns both run along memory.
     let mut h: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| matrix[(i, j)]).collect()).collect();
-    let mut q: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| f64::from(u8::from(i == j))).collect()).collect();
+    let mut q: Vec<Vec<f64>> =
+        (0..n).map(|i| (0..n).map(|j| f64::from(u8::from(i == j))).collect()).collect();
     for k in 0..n.saturating_sub(2) {
         let norm = (k + 1..n).map(|i| h[i][k] * h[i][k]).sum::<f64>().sqrt();
         if norm == 0.0 {
@@ -88,8 +89,7 @@ pub fn complex_schur(matrix: MatRef<'_, f64>) -> Option<(Mat<c64>, Mat<c64>)> {
             }
         }
     }
-    let triangle =
-        Mat::from_fn(n, n, |i, j| if i <= j { h[i][j] } else { c64::new(0.0, 0.0) });
+    let triangle = Mat::from_fn(n, n, |i, j| if i <= j { h[i][j] } else { c64::new(0.0, 0.0) });
     Some((triangle, Mat::from_fn(n, n, |i, j| q[i][j])))
 }
 
@@ -108,12 +108,17 @@ mod tests {
     #[test]
     fn the_product_of_the_factors_is_the_matrix() {
         for n in [1, 2, 3, 10, 41] {
-            let a = Mat::from_fn(n, n, |i, j| ((i * 31 + j * 17 + 1) as f64).sin() + if j > i { 3.0 } else { 0.0 });
+            let a = Mat::from_fn(n, n, |i, j| {
+                ((i * 31 + j * 17 + 1) as f64).sin() + if j > i { 3.0 } else { 0.0 }
+            });
             let (t, q) = complex_schur(a.as_ref()).unwrap();
             let back = &q * &t * q.adjoint();
             for i in 0..n {
                 for j in 0..n {
-                    assert!((back[(i, j)] - c64::new(a[(i, j)], 0.0)).norm() < 1e-11 * (n as f64), "{n} {i} {j}");
+                    assert!(
+                        (back[(i, j)] - c64::new(a[(i, j)], 0.0)).norm() < 1e-11 * (n as f64),
+                        "{n} {i} {j}"
+                    );
                 }
             }
         }

@@ -24,7 +24,7 @@ use faer::sparse::{SparseColMat, Triplet};
 use mathesis_algebra::tensor::Tensor;
 
 use super::layout::{Layout, OwnedCondition};
-use super::newton::{self, Discretised, Evaluation, Journal};
+use super::newton::{self, Discretised, Evaluation, Journal, rounding_noise};
 use super::options::{self};
 use super::{
     Basis, Field, Method, Observer, Problem, Residual, Side, Solution, SolveError, Status, grid_coordinates,
@@ -56,7 +56,10 @@ impl Method for FiniteDifference {
             return Err(SolveError::Option { key: "tolerance", message });
         }
         if options.iterations == 0 {
-            return Err(SolveError::Option { key: "iterations", message: "0; at least 1 is needed".to_string() });
+            return Err(SolveError::Option {
+                key: "iterations",
+                message: "0; at least 1 is needed".to_string(),
+            });
         }
         if options.order != 2 && options.order != 4 {
             let message = format!("{}; expected 2 or 4", options.order);
@@ -91,7 +94,8 @@ impl Method for FiniteDifference {
         }
         let (fields, outcome) = solve_grid(problem, &layout, &points, options, levels.last(), &mut journal)?;
         levels.push(fields.clone());
-        let estimate = extrapolate(problem, &levels, options.order).map(|e| e.max(outcome.correction));
+        let estimate = extrapolate(problem, &levels, options.order)
+            .map(|e| e.max(outcome.correction).max(outcome.noise));
         if estimate.is_none() {
             notes.push("no error estimate: coarser grids could not be solved".to_string());
         }
@@ -117,7 +121,8 @@ impl FiniteDifference {
             }
         }
         let unknowns = problem.unknowns.len();
-        let total = points.iter().try_fold(unknowns, |product, &n| product.checked_mul(n)).unwrap_or(usize::MAX);
+        let total =
+            points.iter().try_fold(unknowns, |product, &n| product.checked_mul(n)).unwrap_or(usize::MAX);
         let most = LARGEST[dimension - 1];
         if total > most {
             let per_axis = (most as f64 / unknowns as f64).powf(1.0 / dimension as f64).floor();
@@ -131,7 +136,8 @@ impl FiniteDifference {
 
 /// Points along an axis that the widest formula needs.
 fn least_points(layout: &Layout, axis: usize, accuracy: usize) -> usize {
-    let highest = |residual: &Residual| residual.derivatives().iter().map(|d| d.orders[axis]).max().unwrap_or(0);
+    let highest =
+        |residual: &Residual| residual.derivatives().iter().map(|d| d.orders[axis]).max().unwrap_or(0);
     let equations = layout.equations.iter().map(|e| highest(&e.residual));
     let conditions = layout.conditions.iter().map(|c| highest(&c.residual));
     equations.chain(conditions).max().unwrap_or(0) + accuracy + 1
@@ -254,12 +260,16 @@ impl Sparse {
             })
             .collect();
         let conditions_at = |unknown: usize, k: usize, side: Side| {
-            let matches = |c: &&OwnedCondition| c.unknown == unknown && c.face.axis == k && c.face.side == side;
+            let matches =
+                |c: &&OwnedCondition| c.unknown == unknown && c.face.axis == k && c.face.side == side;
             layout.conditions.iter().filter(matches).count()
         };
         let mut cache: HashMap<(usize, usize, usize, usize, bool), Arc<Vec<Stencil>>> = HashMap::new();
         // Along each axis: the first position in half steps, how many, and whether undifferentiated terms are averaged.
-        let mut block = |residual: &Residual, label: &str, equation: bool, places: &[(usize, usize, bool)]| {
+        let mut block = |residual: &Residual,
+                         label: &str,
+                         equation: bool,
+                         places: &[(usize, usize, bool)]| {
             let axes: Vec<Vec<f64>> =
                 (0..dimension).map(|k| positions(&nodes[k], places[k].0, places[k].1).1).collect();
             let jets = residual
@@ -280,7 +290,10 @@ impl Sparse {
                                 };
                                 Arc::new(positions(&nodes[k], first, count).0.iter().map(formula).collect())
                             };
-                            cache.entry((k, d.orders[k], first, count, averaged)).or_insert_with(formulas).clone()
+                            cache
+                                .entry((k, d.orders[k], first, count, averaged))
+                                .or_insert_with(formulas)
+                                .clone()
                         })
                         .collect()
                 })
@@ -386,6 +399,23 @@ impl Sparse {
     }
 }
 
+impl Block {
+    /// The residual's derivatives at the points.
+    fn derivatives(&self, tensors: &[Tensor]) -> Vec<Vec<f64>> {
+        self.jets
+            .iter()
+            .zip(self.residual.derivatives())
+            .map(|(formulas, derivative)| {
+                let mut value = tensors[derivative.unknown].clone();
+                for (k, formulas) in formulas.iter().enumerate() {
+                    value = stencil::apply(formulas, &value, k);
+                }
+                value.into_values()
+            })
+            .collect()
+    }
+}
+
 impl Discretised for Sparse {
     fn len(&self) -> usize {
         self.unknowns * self.shape().iter().product::<usize>()
@@ -404,18 +434,7 @@ impl Discretised for Sparse {
         let (mut residual, mut partials) = (Vec::with_capacity(self.len()), Vec::new());
         let (mut square, mut count) = (0.0, 0usize);
         for block in &self.blocks {
-            let jets: Vec<Vec<f64>> = block
-                .jets
-                .iter()
-                .zip(block.residual.derivatives())
-                .map(|(formulas, derivative)| {
-                    let mut value = tensors[derivative.unknown].clone();
-                    for (k, formulas) in formulas.iter().enumerate() {
-                        value = stencil::apply(formulas, &value, k);
-                    }
-                    value.into_values()
-                })
-                .collect();
+            let jets = block.derivatives(&tensors);
             let coordinates: Vec<&[f64]> = block.coordinates.iter().map(Vec::as_slice).collect();
             let jets: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
             let mut outputs = block.residual.evaluate(&coordinates, &jets);
@@ -434,7 +453,8 @@ impl Discretised for Sparse {
         self.factors = None;
         let singular = || {
             SolveError::Breakdown(
-                "the difference equations are singular: the conditions do not determine the solution".to_string(),
+                "the difference equations are singular: the conditions do not determine the solution"
+                    .to_string(),
             )
         };
         let total = self.len();
@@ -489,6 +509,17 @@ impl Discretised for Sparse {
             .map(|nodes| Arc::new(Local { nodes: nodes.clone(), width: self.accuracy + 3 }) as Arc<dyn Basis>)
             .collect();
         self.tensors(state).into_iter().map(|values| Field::new(bases.clone(), values)).collect()
+    }
+
+    fn noise(&self, state: &[f64]) -> Vec<f64> {
+        let tensors = self.tensors(state);
+        let mut noise = Vec::with_capacity(state.len());
+        for block in &self.blocks {
+            let jets = block.derivatives(&tensors);
+            let jets: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
+            noise.extend(rounding_noise(&block.residual, &block.coordinates, &jets));
+        }
+        noise
     }
 
     fn not_finite(&self, evaluation: &Evaluation) -> SolveError {
