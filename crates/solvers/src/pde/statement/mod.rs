@@ -40,7 +40,8 @@ use toml::de::{DeTable, DeValue};
 
 use self::reader::{Located, entries, one_of, one_or_more, only_keys, table};
 use super::{
-    Axis, Condition, Derivative, Face, GpHm, Method, Problem, Side, SolveError, evaluate_on_grid, options,
+    Auto, Axis, Collocation, Condition, Derivative, Face, FiniteDifference, GpHm, Method, Problem, Side,
+    SolveError, evaluate_on_grid, options,
 };
 
 /// What is wrong with a problem file, and where.
@@ -123,7 +124,9 @@ impl MethodChoice {
     pub fn method(&self) -> Box<dyn Method> {
         match self.clone() {
             MethodChoice::GpHm(options) => Box::new(GpHm { options }),
-            _ => Box::new(GpHm::default()),
+            MethodChoice::Collocation(options) => Box::new(Collocation { options }),
+            MethodChoice::FiniteDifference(options) => Box::new(FiniteDifference { options }),
+            MethodChoice::Auto(options) => Box::new(Auto { options }),
         }
     }
 
