@@ -1,3 +1,67 @@
-//! The `mathesis` binary: argument parsing, progress, tables and reports around the library crates.
+//! The `mathesis` binary: argument parsing, progress, tables and reports around the library crates. No method lives here.
 
-fn main() {}
+mod experiments;
+mod failure;
+mod papers;
+mod progress;
+mod record;
+mod report;
+mod reproduce;
+mod run_folder;
+mod samples;
+mod solve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+const EXAMPLES: &str = "\
+Examples:
+  mathesis solve examples/poisson-high-frequency.toml    solve a problem file and write a report
+  mathesis solve heat.toml --method collocation --json   another method; the result as JSON
+  mathesis papers                                        the published methods and their state
+  mathesis reproduce gp-hm --quick                       a published experiment, in about two minutes
+
+Exit codes: 0 done; 1 the work failed, for example did not converge; 2 the input was wrong (nothing is written).";
+
+/// Mathematics by machine: exact, numeric and learned, and every result judged.
+#[derive(Parser)]
+#[command(name = "mathesis", version, about, after_help = EXAMPLES, max_term_width = 110)]
+struct CommandLine {
+    /// Log what happens inside (-v: progress of the parts, -vv: details); RUST_LOG takes precedence.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Solve the problem that a file states, and write a run folder with a report.
+    Solve(solve::Arguments),
+    /// List the published methods with their state.
+    Papers(papers::Arguments),
+    /// Run a published experiment and set the measured figures beside the published ones.
+    Reproduce(reproduce::Arguments),
+}
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let level = ["warn", "info", "debug"][usize::from(command_line.verbose.min(2))];
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+
+    let outcome = match command_line.verb {
+        Verb::Solve(arguments) => solve::run(&arguments),
+        Verb::Papers(arguments) => papers::run(&arguments),
+        Verb::Reproduce(arguments) => reproduce::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.exit_code()
+        }
+    }
+}

@@ -21,6 +21,11 @@ pub trait Basis: Debug + Send + Sync {
 
     /// The matrix with entries `φ_j^{(order)}(points[i])`, shape `(points.len(), self.len())`.
     fn matrix(&self, points: &[f64], order: usize) -> Mat<f64>;
+
+    /// The mode product of `coefficients` with that matrix along `axis`; bases whose matrix is sparse do without it.
+    fn apply(&self, points: &[f64], order: usize, coefficients: &Tensor, axis: usize) -> Tensor {
+        coefficients.mode_product(axis, self.matrix(points, order).as_ref(), Par::rayon(0))
+    }
 }
 
 /// One tensor-product term: a basis for each axis and their coefficients.
@@ -52,8 +57,7 @@ impl Field {
         for term in &self.terms {
             let mut value = term.coefficients.clone();
             for (k, basis) in term.bases.iter().enumerate() {
-                let matrix = basis.matrix(&axes[k], orders.get(k).copied().unwrap_or(0));
-                value = value.mode_product(k, matrix.as_ref(), Par::rayon(0));
+                value = basis.apply(&axes[k], orders.get(k).copied().unwrap_or(0), &value, k);
             }
             for (t, v) in total.values_mut().iter_mut().zip(value.values()) {
                 *t += v;

@@ -3,15 +3,24 @@
 //! What the problem *is* ([`Problem`]) is apart from how it is solved ([`Method`]); every method returns a [`Solution`]:
 //! a field that can be evaluated, with its derivatives, anywhere in the box, and the figures that say how far to trust it.
 
+mod auto;
+mod collocation;
 mod field;
+mod finite_difference;
 mod gp_hm;
+mod layout;
 mod method;
+mod newton;
 pub mod options;
 mod problem;
 mod residual;
 mod solution;
+mod statement;
 
+pub use auto::Auto;
+pub use collocation::Collocation;
 pub use field::{Basis, Field, Term};
+pub use finite_difference::FiniteDifference;
 pub use gp_hm::GpHm;
 pub use method::{Method, Observer, Progress, Silent, SolveError};
 pub use problem::{Axis, Condition, Derivative, Face, Problem, Side};
@@ -20,3 +29,7 @@ pub use solution::{
     Certificate, Component, HistoryPoint, Solution, Spectrum, Status, evaluate_on_grid, grid_coordinates,
     test_points,
 };
+pub use statement::{MethodChoice, Statement, StatementError};
+
+#[cfg(test)]
+mod test_problems;

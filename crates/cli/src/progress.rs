@@ -1,0 +1,133 @@
+//! What a person sees while a method works: a bar on a terminal, a line every few seconds elsewhere; and Ctrl-C.
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use mathesis_solvers::pde::{Observer, Progress};
+
+/// Set by Ctrl-C.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// The first Ctrl-C asks the running method to stop with what it has; the second ends the program.
+pub fn listen_for_interrupts() {
+    let installed = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("\nstopping; what has been reached is saved (press Ctrl-C again to drop it)");
+    });
+    if let Err(error) = installed {
+        tracing::warn!("Ctrl-C ends the program at once: {error}");
+    }
+}
+
+/// Whether Ctrl-C has been pressed.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+enum Display {
+    None,
+    Bar(ProgressBar),
+    Lines { last: Option<Instant> },
+}
+
+/// Seconds between plain lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Shows a solve's progress and stops it when Ctrl-C is pressed or the time is up.
+pub struct Monitor {
+    label: String,
+    display: Display,
+    start: Instant,
+    time_limit: Option<Duration>,
+    /// Whether the time limit has ended the solve.
+    pub out_of_time: bool,
+}
+
+impl Monitor {
+    /// Show progress under a label, or nothing if `quiet`.
+    pub fn new(label: &str, quiet: bool) -> Self {
+        let display = if quiet {
+            Display::None
+        } else if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new(0);
+            bar.enable_steady_tick(Duration::from_millis(200));
+            let style = "{spinner} {prefix} {bar:24} {pos}/{len} {elapsed}, {eta} left  {msg}";
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style.progress_chars("━╸ "));
+            }
+            bar.set_prefix(label.to_string());
+            Display::Bar(bar)
+        } else {
+            Display::Lines { last: None }
+        };
+        Monitor { label: label.to_string(), display, start: Instant::now(), time_limit: None, out_of_time: false }
+    }
+
+    /// Stop the solve after this time.
+    pub fn with_time_limit(mut self, limit: Option<Duration>) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Take the bar away.
+    pub fn finish(&self) {
+        if let Display::Bar(bar) = &self.display {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn figures(progress: &Progress) -> String {
+    let figure = |name: &str, value: Option<f64>| value.map(|value| format!("{name} {value:.2e}"));
+    [figure("residual", progress.residual), figure("error", progress.error)]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+impl Observer for Monitor {
+    fn progress(&mut self, progress: Progress) -> ControlFlow<()> {
+        match &mut self.display {
+            Display::None => {}
+            Display::Bar(bar) => {
+                bar.set_length(progress.planned as u64);
+                bar.set_position(progress.iteration as u64);
+                bar.set_message(figures(&progress));
+            }
+            Display::Lines { last } => {
+                let due = last.unwrap_or(self.start).elapsed() >= LINE_INTERVAL;
+                if due && progress.iteration > 0 {
+                    let elapsed = self.start.elapsed().as_secs_f64();
+                    let rest = progress.planned.saturating_sub(progress.iteration) as f64;
+                    let left = elapsed / progress.iteration as f64 * rest;
+                    eprintln!(
+                        "{}: iteration {} of {}, {elapsed:.0} s, about {left:.0} s left; {}",
+                        self.label,
+                        progress.iteration,
+                        progress.planned,
+                        figures(&progress)
+                    );
+                    *last = Some(Instant::now());
+                }
+            }
+        }
+        if self.time_limit.is_some_and(|limit| self.start.elapsed() >= limit) {
+            self.out_of_time = true;
+        }
+        if interrupted() || self.out_of_time { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn note(&mut self, message: &str) {
+        match &self.display {
+            Display::None => {}
+            Display::Bar(bar) => bar.println(format!("note: {message}")),
+            Display::Lines { .. } => eprintln!("note: {message}"),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The binary from outside: examples are solved to the accuracy that they promise, wrong input is explained and leaves nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn mathesis(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mathesis"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .env_remove("RUST_LOG")
+        .output()
+        .expect("the binary runs")
+}
+
+fn example(name: &str) -> String {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../examples", name].iter().collect();
+    path.display().to_string()
+}
+
+fn empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).expect("readable").next().is_none()
+}
+
+/// Solve an example; returns what `--json` prints.
+#[track_caller]
+fn solved(folder: &Path, name: &str) -> Value {
+    let output = mathesis(folder, &["solve", &example(name), "--json", "--quiet"]);
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+}
+
+#[track_caller]
+fn assert_error_below(record: &Value, bound: f64) {
+    for error in record["result"]["certificate"]["error"].as_array().expect("the exact solution is known") {
+        assert!(error.as_f64().expect("a number") < bound, "{}: {error}", record["name"]);
+    }
+}
+
+#[test]
+fn one_dimension_gives_a_whole_run_folder() {
+    let folder = TempDir::new().expect("a folder");
+    let record = solved(folder.path(), "beam.toml");
+    assert_error_below(&record, 1e-9);
+    let run = folder.path().join("runs/beam");
+    assert_eq!(record["folder"], "runs/beam");
+    for file in ["run.json", "report.html", "solution.csv"] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    let saved: Value =
+        serde_json::from_str(&std::fs::read_to_string(run.join("run.json")).expect("readable")).expect("JSON");
+    assert_eq!(saved["result"]["done"], true);
+    assert_eq!(saved["method"]["name"], "collocation");
+    let page = std::fs::read_to_string(run.join("report.html")).expect("readable");
+    assert!(page.contains("<math") && page.contains("<svg") && !page.contains("<script"));
+    assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "the page stands alone");
+    let table = std::fs::read_to_string(run.join("solution.csv")).expect("readable");
+    assert!(table.starts_with("x,w,w_exact\n"));
+
+    // The next run of the same name gets a number, and nothing unfinished is left.
+    assert_eq!(solved(folder.path(), "beam.toml")["folder"], "runs/beam-2");
+    let runs = std::fs::read_dir(folder.path().join("runs")).expect("readable");
+    assert_eq!(runs.count(), 2);
+}
+
+#[test]
+fn the_examples_reach_their_accuracy() {
+    let folder = TempDir::new().expect("a folder");
+    for (name, bound) in [
+        ("poisson-2d.toml", 1e-5),
+        ("allen-cahn.toml", 1e-6),
+        ("advection.toml", 1e-5),
+        ("heat.toml", 1e-5),
+        ("helmholtz-periodic.toml", 1e-8),
+        ("reaction-system.toml", 1e-6),
+        ("rough-source.toml", 1e-3),
+    ] {
+        assert_error_below(&solved(folder.path(), name), bound);
+    }
+    assert!(folder.path().join("runs/heat/solution.npy").is_file());
+    assert!(folder.path().join("runs/heat/axis-t.npy").is_file());
+}
+
+#[test]
+fn an_output_folder_with_other_things_in_it_is_left_alone() {
+    let folder = TempDir::new().expect("a folder");
+    let named = folder.path().join("named");
+    let name = named.display().to_string();
+    for _ in 0..2 {
+        let output = mathesis(folder.path(), &["solve", &example("beam.toml"), "--output", &name]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let table = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(table.contains("relative L2 error") && table.contains("report.html"), "{table}");
+    }
+    std::fs::remove_file(named.join("run.json")).expect("removable");
+    let output = mathesis(folder.path(), &["solve", &example("beam.toml"), "--output", &name]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(named.join("report.html").is_file());
+}
+
+/// A wrong file: exit code 2, everything of `says` on standard error, nothing written.
+#[track_caller]
+fn refused(text: &str, arguments: &[&str], says: &[&str]) {
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("wrong.toml");
+    std::fs::write(&file, text).expect("writable");
+    let work = TempDir::new().expect("a folder");
+    let path = file.display().to_string();
+    let output = mathesis(work.path(), &[&["solve", path.as_str()], arguments].concat());
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    for part in says {
+        assert!(message.contains(part), "no `{part}` in\n{message}");
+    }
+    assert!(output.stdout.is_empty());
+    assert!(empty(work.path()), "nothing is written");
+}
+
+const GOOD: &str = "[domain]\nx = [0, 1]\n\n[equation]\nunknown = \"u\"\nequation = \"u_xx = sin(x)\"\n\n\
+                    [conditions]\nx = { lower = \"u = 0\", upper = \"u = 0\" }\n\n[method]\nname = \"gp-hm\"\n";
+
+#[test]
+fn wrong_input_is_explained_with_its_place() {
+    refused("[domain", &[], &["wrong.toml", "1:"]);
+    refused(&GOOD.replace("sin(x)", "sin(z)"), &[], &["unknown name `z`", "wrong.toml:6:"]);
+    refused(&GOOD.replace("[equation]", "[equatoin]"), &[], &["did you mean `equation`?", "wrong.toml:4:"]);
+    refused(&GOOD.replace("[0, 1]", "[1, 0]"), &[], &["the domain is empty along `x`", "wrong.toml:2:"]);
+    refused(&GOOD.replace(", upper = \"u = 0\"", ""), &[], &["1 condition along `x`", "wrong.toml:9:"]);
+    refused(&format!("{GOOD}kernle = \"matern\"\n"), &[], &["did you mean `kernel`?", "wrong.toml:13:"]);
+    // What only the method can tell is placed as well.
+    refused(&format!("{GOOD}points = 2\n"), &[], &["at least 3", "wrong.toml:13:"]);
+    refused(&GOOD.replace("sin(x)", "1/x"), &[], &["not finite", "wrong.toml:6:"]);
+    refused(GOOD, &["--method", "colocation"], &["collocation"]);
+    refused(GOOD, &["--threads", "0"], &["--threads"]);
+}
+
+#[test]
+fn a_file_that_does_not_exist() {
+    let folder = TempDir::new().expect("a folder");
+    let output = mathesis(folder.path(), &["solve", "nowhere.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot read nowhere.toml"));
+    assert!(empty(folder.path()));
+}
+
+#[test]
+fn papers_lists_what_is_implemented() {
+    let folder = TempDir::new().expect("a folder");
+    let output = mathesis(folder.path(), &["papers", "--json"]);
+    assert!(output.status.success());
+    let papers: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(papers.as_array().expect("a list").iter().any(|paper| paper["slug"] == "gp-hm"));
+    let output = mathesis(folder.path(), &["papers"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("gp-hm"));
+}
+
+#[test]
+fn reproduce_runs_cells_and_keeps_them() {
+    let folder = TempDir::new().expect("a folder");
+    let arguments =
+        ["reproduce", "gp-hm", "--problems", "u1", "--methods", "adam-gm", "--adam-steps", "20", "--output", "out"];
+    let first = mathesis(folder.path(), &arguments);
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let table = std::fs::read_to_string(folder.path().join("out/table.md")).expect("written");
+    assert!(table.contains("| u1 | Poisson | 7e-7 | 4e-7 | adam-gm |"), "{table}");
+    let second = mathesis(folder.path(), &arguments);
+    assert!(String::from_utf8_lossy(&second.stderr).contains("kept from"));
+    let cells = std::fs::read_to_string(folder.path().join("out/cells.jsonl")).expect("written");
+    assert_eq!(cells.lines().count(), 1);
+    let wrong = mathesis(folder.path(), &["reproduce", "gp-hm", "--problems", "u99"]);
+    assert_eq!(wrong.status.code(), Some(2));
+}
