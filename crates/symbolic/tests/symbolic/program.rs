@@ -91,13 +91,14 @@ proptest! {
         let program = Program::with_gradient(&expression, &symbols()).unwrap();
         let found = values(&program, &[&[point[0]], &[point[1]], &[point[2]]]);
         prop_assert_eq!(found.len(), 4);
+        // Far out, functions such as sin(exp(x)) have no digits left to compare.
+        let scale = tree.float(&point).1.max(1.0);
+        prop_assume!(scale < 1e3);
         let partials = symbols().into_iter().map(|symbol| expression.differentiate(&symbol));
         for (expected, found) in std::iter::once(expression.clone()).chain(partials).zip(&found) {
             let expected = expected.evaluate_f64(&floats(&point)).unwrap();
-            let close = (found[0] - expected).abs() <= 1e-9 * expected.abs().max(1.0);
-            if expected.abs() < 1e6 {
-                prop_assert!(close, "{expression}: {expected} {}", found[0]);
-            }
+            let close = (found[0] - expected).abs() <= 1e-10 * scale * expected.abs().max(1.0);
+            prop_assert!(close || expected.is_nan(), "{expression}: {expected} {}", found[0]);
         }
     }
 }
