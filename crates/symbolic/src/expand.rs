@@ -11,7 +11,7 @@ use crate::expression::Kind;
 use crate::{Expr, Function, Rational};
 
 /// How many products of terms one call may form. What would take more stays as it is.
-const LARGEST_WORK: u64 = 1 << 21;
+const LARGEST_WORK: u64 = 1 << 20;
 /// The longest coefficients, in bits, that a power may bring about.
 const LONGEST_COEFFICIENT: u64 = 1 << 14;
 

