@@ -89,7 +89,7 @@ pub(crate) fn scaled(factor: &Rational, expression: &Expr) -> Expr {
 }
 
 /// A product of sorted factors that are in canonical form already.
-fn from_factors(coefficient: Rational, mut factors: Vec<(Expr, Expr)>) -> Expr {
+pub(crate) fn from_factors(coefficient: Rational, mut factors: Vec<(Expr, Expr)>) -> Expr {
     match factors.len() {
         0 => Expr::number(coefficient),
         1 if coefficient.is_one()

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use num_bigint::BigInt;
 
 use crate::canonical::{power, product, sum};
+use crate::print::written_terms;
 use crate::{Function, Rational, Symbol};
 
 /// An exact real expression in canonical form.
@@ -171,6 +172,14 @@ impl Expr {
     /// The exponential function.
     pub fn exp(&self) -> Self {
         power(&Expr::e(), self)
+    }
+
+    /// The summands of a sum; of anything else, this alone.
+    pub fn terms(&self) -> Vec<Expr> {
+        match self.kind() {
+            Kind::Sum(constant, terms) => written_terms(constant, terms),
+            _ => vec![self.clone()],
+        }
     }
 
     /// All expressions directly inside this one, exponents of one included.

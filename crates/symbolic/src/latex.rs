@@ -78,6 +78,13 @@ fn factor_text((base, exponent): &Factor) -> String {
         return format!("\\sqrt{{{}}}", base.to_latex());
     }
     let is_power = !exponent.is_one();
+    if let (Kind::Function(function, argument), Some(power)) = (base.kind(), exponent.as_number())
+        && is_power
+        && power.is_integer()
+        && *function != Function::Abs
+    {
+        return format!("{}^{{{power}}}\\left({}\\right)", function_name(*function), argument.to_latex());
+    }
     let parenthesised = match base.kind() {
         Kind::Sum(..) | Kind::Product(..) => true,
         Kind::Number(value) => value.is_negative() || (is_power && !value.is_integer()),

@@ -185,14 +185,14 @@ impl Rational {
         }
         let exponent = exponent.to_i64()?;
         let count = u32::try_from(exponent.unsigned_abs()).ok()?;
+        if count == 1 {
+            return if exponent < 0 { self.reciprocal() } else { Some(self.clone()) };
+        }
         // A power of a b-bit number has more than (b - 1) n bits, so this refuses before any work is done.
         if (self.bits() - 1) * u64::from(count) > POWER_BITS {
             return None;
         }
         let base = if exponent < 0 { self.reciprocal()? } else { self.clone() };
-        if count == 1 {
-            return Some(base);
-        }
         let (n, d) = (base.numerator(), base.denominator());
         Some(Self::from_lowest_terms(Pow::pow(n, count), Pow::pow(d, count)))
     }

@@ -22,6 +22,8 @@ const LONGEST_TEXT: usize = 64 * 1024;
 const DEEPEST_NESTING: usize = 200;
 /// How many bits all exact numbers of a text may have together.
 const NUMBER_BITS: u64 = 1 << 17;
+/// The longest piece of the text that a help repeats, in bytes.
+const LONGEST_HELP: usize = 24;
 
 /// What is wrong with a text, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -242,7 +244,7 @@ fn nearest_function(name: &str) -> Option<&'static str> {
     names
         .map(|known| (strsim::damerau_levenshtein(&name, known), known))
         .min()
-        .filter(|(distance, known)| *distance <= 2 && *distance < known.len() && name.chars().count() > 1)
+        .filter(|(distance, known)| *distance <= 2 && 2 * distance <= known.len() && name.chars().count() > 1)
         .map(|(_, known)| known)
 }
 
@@ -486,26 +488,41 @@ impl<'a> Parser<'a> {
         let Some(Token::Number(_) | Token::Name | Token::Open | Token::Root) = self.peek() else {
             return Ok(());
         };
-        let left = match self.position.checked_sub(1).map(|before| &self.tokens[before]) {
-            Some((Token::Number(_) | Token::Name, span)) => &self.text[span.clone()],
-            _ => "(…)",
-        };
+        let left = self.operand_text_before(self.position);
         let right = self.operand_text(self.position);
         let mut error = ParseError::new("an operator is missing here", self.span())
             .expected("an operator")
             .help(format!("write `{left}*{right}`"));
         // Between two adjacent operands the fault lies at the second one; multiplication is never implied.
         if let Some(Token::Number(_)) = self.peek()
-            && left == "(…)"
+            && left.ends_with(')')
         {
             error.help = Some(format!("write `*{right}` to multiply or `^{right}` for a power"));
         }
         Err(error)
     }
 
+    /// The number, name or parenthesis that ends before a token, shortened if it is long.
+    fn operand_text_before(&self, position: usize) -> &str {
+        let Some(last) = position.checked_sub(1) else { return "…" };
+        let mut depth = 0usize;
+        for at in (0..=last).rev() {
+            match self.tokens[at].0 {
+                Token::Close => depth += 1,
+                Token::Open => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 {
+                let start = self.span_of(at).start;
+                let text = &self.text[start..self.span_of(last).end];
+                return if text.len() <= LONGEST_HELP { text } else { "(…)" };
+            }
+        }
+        "(…)"
+    }
+
     /// The operand that starts at a token, shortened if it is long.
     fn operand_text(&self, position: usize) -> &str {
-        const LONGEST: usize = 24;
         let start = self.span_of(position).start;
         let mut end = self.span_of(position).end;
         let opening = (position..self.tokens.len())
@@ -525,11 +542,11 @@ impl<'a> Parser<'a> {
                     break;
                 }
             }
-            if end - start > LONGEST || depth > 0 {
+            if end - start > LONGEST_HELP || depth > 0 {
                 return "(…)";
             }
         }
-        if end - start > LONGEST { "…" } else { &self.text[start..end] }
+        if end - start > LONGEST_HELP { "…" } else { &self.text[start..end] }
     }
 
     fn end(&self) -> Result<(), ParseError> {

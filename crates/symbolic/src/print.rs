@@ -51,6 +51,10 @@ impl Fraction {
                 _ => fraction.numerator.push((base.clone(), exponent.clone())),
             }
         }
+        // `x*exp(y)` reads better than `exp(y)*x`.
+        fraction.numerator.sort_by_key(|(base, exponent)| {
+            matches!(base.kind(), Kind::Constant(Constant::E)) && exponent.as_number().is_none()
+        });
         let numerator = Rational::integer(coefficient.numerator());
         if !numerator.is_one() || fraction.numerator.is_empty() {
             fraction.numerator.insert(0, (Expr::number(numerator), Expr::one()));
@@ -132,7 +136,13 @@ fn write_factor(f: &mut fmt::Formatter<'_>, (base, exponent): &Factor) -> fmt::R
     } else {
         write_operand(f, base)?;
         f.write_char('^')?;
-        write_operand(f, exponent)
+        match exponent.kind() {
+            // `^` binds from the right.
+            Kind::Power(_, inner) if !inner.as_number().is_some_and(Rational::is_negative) => {
+                write!(f, "{exponent}")
+            }
+            _ => write_operand(f, exponent),
+        }
     }
 }
 

@@ -32,7 +32,7 @@ fn listed(symbols: &[Symbol]) -> String {
     if names.is_empty() { "(there are none)".to_string() } else { names.join(", ") }
 }
 
-/// Where an operation reads: `V` is a number of an earlier result while compiling, a place when running.
+/// One operation on whole registers. `V` is what it reads: an earlier result while compiling, a place when running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Operation<V> {
     Constant(Bits),
