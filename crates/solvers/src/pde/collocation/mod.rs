@@ -459,7 +459,7 @@ fn report(level: Level, missed: Option<(f64, String)>, journal: Journal<'_>) -> 
         fields: level.fields,
         status,
         iterations: journal.iterations.max(level.iterations),
-        error_estimate: Some(estimate),
+        error_estimate: estimate.is_finite().then_some(estimate),
         elapsed: journal.elapsed(),
         history: journal.history,
         spectra: Vec::new(),

@@ -13,6 +13,8 @@
 //! error estimate by Richardson's extrapolation with the observed rate.
 
 mod stencil;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -207,7 +209,7 @@ fn report(
         fields,
         status: outcome.status,
         iterations: journal.iterations,
-        error_estimate: estimate,
+        error_estimate: estimate.filter(|e| e.is_finite()),
         elapsed: journal.elapsed(),
         history: journal.history,
         spectra: Vec::new(),
