@@ -276,8 +276,8 @@ impl Discretised for Bordered {
         let mut probe = Mat::from_fn(total, 1, |i, _| ((i + 1) as f64 * 12.9898).sin());
         lu.solve_in_place(&mut probe);
         let probe: Vec<f64> = (0..total).map(|i| probe[(i, 0)]).collect();
-        // Written so that NaN fails it.
-        if !(self.norm(&probe) < LARGEST_GROWTH) {
+        let growth = self.norm(&probe);
+        if growth.is_nan() || growth >= LARGEST_GROWTH {
             return Err(SolveError::Breakdown(
                 "the discretised equations are singular: the conditions do not determine the solution, or \
                  contradict it"

@@ -136,7 +136,7 @@ impl Collocation {
             };
             let mut next = inner.clone();
             for (n, tail) in next.iter_mut().zip(&tails) {
-                if !(*tail <= 0.1 * tolerance) {
+                if tail.is_nan() || *tail > 0.1 * tolerance {
                     *n = (2 * *n).min(last);
                 }
             }

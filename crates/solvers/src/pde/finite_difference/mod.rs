@@ -218,6 +218,9 @@ fn report(
     }
 }
 
+/// The formulas along one axis, one for each position.
+type Formulas = Arc<Vec<Stencil>>;
+
 /// One equation or condition at its points.
 struct Block {
     residual: Residual,
@@ -225,7 +228,7 @@ struct Block {
     equation: bool,
     coordinates: Vec<Vec<f64>>,
     /// For each of the residual's derivatives the formulas along the axes.
-    jets: Vec<Vec<Arc<Vec<Stencil>>>>,
+    jets: Vec<Vec<Formulas>>,
 }
 
 /// A problem in nodal values.
@@ -266,7 +269,7 @@ impl Sparse {
                 |c: &&OwnedCondition| c.unknown == unknown && c.face.axis == k && c.face.side == side;
             layout.conditions.iter().filter(matches).count()
         };
-        let mut cache: HashMap<(usize, usize, usize, usize, bool), Arc<Vec<Stencil>>> = HashMap::new();
+        let mut cache: HashMap<_, Formulas> = HashMap::new();
         // Along each axis: the first position in half steps, how many, and whether undifferentiated terms are averaged.
         let mut block = |residual: &Residual,
                          label: &str,
@@ -478,7 +481,7 @@ impl Discretised for Sparse {
         let size = probe.norm_l2();
         lu.solve_in_place(&mut probe);
         let growth = probe.norm_l2() / size;
-        if !(growth < 1e15) {
+        if growth.is_nan() || growth >= 1e15 {
             return Err(singular());
         }
         self.symbolic = Some(symbolic);
