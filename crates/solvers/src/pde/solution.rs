@@ -181,7 +181,11 @@ impl EquationCheck {
     }
 }
 
-fn check_equations(problem: &Problem, fields: &[Field], axes: &[Vec<f64>]) -> Result<EquationCheck, SolveError> {
+fn check_equations(
+    problem: &Problem,
+    fields: &[Field],
+    axes: &[Vec<f64>],
+) -> Result<EquationCheck, SolveError> {
     let (mut square, mut scale, mut points, mut max) = (0.0, 0.0_f64, 0usize, 0.0_f64);
     for (left, right) in &problem.equations {
         let residual = Residual::new(problem, &(left.clone() - right.clone()))?;

@@ -88,7 +88,6 @@ struct Stage {
     last: Parameters,
     best_objective: Objective,
     status: Status,
-    iterations: usize,
 }
 
 /// Scores predictions on the paper's test grid.
@@ -208,7 +207,8 @@ pub fn solve(
         None => options.steps,
     };
     let mut notes = Vec::new();
-    let mut process = Process::new(grid, unknowns, options.boundary_weight, options.jitter.unwrap_or(PAPER_JITTER));
+    let mut process =
+        Process::new(grid, unknowns, options.boundary_weight, options.jitter.unwrap_or(PAPER_JITTER));
     let initial = initial_parameters(grid, unknowns, options.kernel, options.components, frequency_scale);
     let mut stage = training.run(&mut process, initial, first_steps, observer)?;
     let mut learned = spectra(&stage.best);
@@ -222,7 +222,8 @@ pub fn solve(
         let (_, _, offset) = breakdown(process.evaluate(&stage.last))?;
         let mut second = initial_parameters(grid, unknowns, Kernel::Matern, 1, &vec![0.0; grid.shape.len()]);
         second.log_tau = stage.last.log_tau;
-        let mut process = Process::new(grid, unknowns, options.boundary_weight, options.jitter.unwrap_or(PAPER_JITTER));
+        let mut process =
+            Process::new(grid, unknowns, options.boundary_weight, options.jitter.unwrap_or(PAPER_JITTER));
         process.set_offset(offset);
         training.frozen = final_fields.clone();
         learned = spectra(&stage.last);
@@ -309,7 +310,6 @@ impl Training<'_> {
         let mut last_report = Instant::now();
         let mut status = Status::IterationLimit;
         let mut error = None;
-        let mut iterations = 0;
         for step in 0..steps {
             let (objective, gradient, _) = match process.evaluate(&parameters) {
                 Ok(evaluated) => evaluated,
@@ -333,7 +333,6 @@ impl Training<'_> {
                 break;
             }
             adam.update(parameter_groups(&mut parameters, &gradient));
-            iterations = step + 1;
             self.done += 1;
             if step % interval == 0 {
                 error = match process.coefficients(&parameters) {
@@ -382,7 +381,7 @@ impl Training<'_> {
         };
         // A state that cannot be evaluated is never returned.
         let last = if matches!(status, Status::Stalled(_)) { best.clone() } else { parameters };
-        Ok(Stage { best, last, best_objective, status, iterations })
+        Ok(Stage { best, last, best_objective, status })
     }
 }
 

@@ -56,7 +56,8 @@ pub fn minimise(
             return Outcome::Converged;
         }
         // Without curvature the first step is a short one along the gradient.
-        let mut length = (longest_step / largest).min(if memory.is_empty() { 0.2 * longest_step / largest } else { 1.0 });
+        let mut length =
+            (longest_step / largest).min(if memory.is_empty() { 0.2 * longest_step / largest } else { 1.0 });
         let accepted = loop {
             if used >= evaluations {
                 return Outcome::Limit;
@@ -139,7 +140,11 @@ mod tests {
     fn steps_back_from_where_the_objective_is_undefined() {
         let mut point = vec![3.0];
         minimise(&mut point, 10.0, 100, 1e-14, |x| {
-            if x[0] <= 0.0 { Evaluated::Undefined } else { Evaluated::At(x[0] - x[0].ln(), vec![1.0 - 1.0 / x[0]]) }
+            if x[0] <= 0.0 {
+                Evaluated::Undefined
+            } else {
+                Evaluated::At(x[0] - x[0].ln(), vec![1.0 - 1.0 / x[0]])
+            }
         });
         assert!((point[0] - 1.0).abs() < 1e-5, "{point:?}");
     }

@@ -22,8 +22,6 @@ mod spectrum;
 use super::options::{self, Inference, Kernel};
 use super::{Method, Observer, Problem, Solution, SolveError};
 
-pub use kernel::{KernelGradient, MixtureKernel};
-
 /// Points along an axis for profiled inference, which diagonalises a matrix of this size at each evaluation.
 const MOST_PROFILED_POINTS: usize = 4000;
 
@@ -109,9 +107,11 @@ impl GpHm {
                 return fail(key, format!("{value} is not a positive number"));
             }
         }
-        for (key, value) in
-            [("steps", options.steps), ("checkpoints", options.checkpoints), ("evaluations", options.evaluations)]
-        {
+        for (key, value) in [
+            ("steps", options.steps),
+            ("checkpoints", options.checkpoints),
+            ("evaluations", options.evaluations),
+        ] {
             if value == 0 {
                 return fail(key, "0; at least 1 is needed".to_string());
             }
@@ -120,7 +120,9 @@ impl GpHm {
             if let Some(n) = shape.iter().find(|n| **n > MOST_PROFILED_POINTS) {
                 return fail(
                     "points",
-                    format!("{n} points along an axis; profiled inference takes at most {MOST_PROFILED_POINTS}"),
+                    format!(
+                        "{n} points along an axis; profiled inference takes at most {MOST_PROFILED_POINTS}"
+                    ),
                 );
             }
             if options.change_point.is_some() {
@@ -163,7 +165,7 @@ impl GpHm {
             let step = axis.length() / (n - 1) as f64;
             let nyquist = 0.5 / step;
             let oscillating = matches!(options.kernel, Kernel::StudentMixture | Kernel::GaussianMixture);
-            if oscillating && f > nyquist {
+            if oscillating && options.inference == Inference::Adam && f > nyquist {
                 warnings.push(format!(
                     "frequency-scale {f} along `{}` is above the grid's Nyquist frequency {nyquist:.4}: frequencies above it alias; \
                      use at least {} points",

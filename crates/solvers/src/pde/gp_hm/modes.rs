@@ -76,8 +76,6 @@ pub struct Fit {
     /// `½ zᵀz + ½ τ2 Σ R² + ½ λ_b τ1 Σ r²`.
     value: f64,
     cotangents: Vec<Vec<f64>>,
-    /// Gauss-Newton iterations used.
-    pub iterations: usize,
     /// Whether the iteration met its criterion.
     pub converged: bool,
 }
@@ -95,7 +93,12 @@ impl<'g> ModalProcess<'g> {
     /// Reduce the processes with the given kernels (`[unknown][axis]`) and jitters (likewise) to at most `most` modes in all.
     ///
     /// Returns `None` if a covariance is not finite.
-    pub fn new(grid: &'g Grid, kernels: &[Vec<MixtureKernel>], jitter: &[Vec<f64>], most: usize) -> Option<Self> {
+    pub fn new(
+        grid: &'g Grid,
+        kernels: &[Vec<MixtureKernel>],
+        jitter: &[Vec<f64>],
+        most: usize,
+    ) -> Option<Self> {
         let mut spectra = Vec::new();
         for (unknown, kernels) in kernels.iter().enumerate() {
             let mut of_unknown = Vec::new();
@@ -114,7 +117,10 @@ impl<'g> ModalProcess<'g> {
                 .iter()
                 .zip(jitter)
                 .map(|(axes, jitter)| {
-                    axes.iter().zip(jitter).map(|((_, _, values, _), &j)| rank(values, cut * j)).product::<usize>()
+                    axes.iter()
+                        .zip(jitter)
+                        .map(|((_, _, values, _), &j)| rank(values, cut * j))
+                        .product::<usize>()
                 })
                 .sum();
             if total <= most || grid.shape.len() == 1 {
@@ -131,7 +137,14 @@ impl<'g> ModalProcess<'g> {
                 .enumerate()
                 .map(|(axis, ((orders, lags, values, vectors), &jitter))| {
                     let r = rank(&values, cut * jitter);
-                    Modes::new(orders, &lags, &values[..r], vectors.subcols(0, r).to_owned(), jitter, grid.steps[axis])
+                    Modes::new(
+                        orders,
+                        &lags,
+                        &values[..r],
+                        vectors.subcols(0, r).to_owned(),
+                        jitter,
+                        grid.steps[axis],
+                    )
                 })
                 .collect();
             let size: usize = modes.iter().map(Modes::rank).product();
@@ -164,7 +177,8 @@ impl<'g> ModalProcess<'g> {
             .map(|derivative| {
                 let mut tensor = self.tensor(derivative.unknown, z);
                 for (axis, modes) in self.axes[derivative.unknown].iter().enumerate() {
-                    tensor = tensor.mode_product(axis, modes.map(derivative.orders[axis]).as_ref(), Par::rayon(0));
+                    tensor =
+                        tensor.mode_product(axis, modes.map(derivative.orders[axis]).as_ref(), Par::rayon(0));
                 }
                 tensor.into_values()
             })
@@ -275,7 +289,13 @@ impl<'g> ModalProcess<'g> {
                             }
                         })
                         .collect();
-                    add_kronecker(&mut normal, self.starts[a.unknown], self.starts[b.unknown], weight, &grams);
+                    add_kronecker(
+                        &mut normal,
+                        self.starts[a.unknown],
+                        self.starts[b.unknown],
+                        weight,
+                        &grams,
+                    );
                 }
             }
         }
@@ -319,7 +339,7 @@ impl<'g> ModalProcess<'g> {
             };
             let decrease = at.value - next.value;
             (z, at) = (trial, next);
-            if decrease <= 1e-10 * at.value.abs() {
+            if decrease <= 1e-8 * at.value.abs() {
                 converged = true;
                 break;
             }
@@ -330,7 +350,6 @@ impl<'g> ModalProcess<'g> {
             equation_scale: 0.0,
             value_scale: 0.0,
             value: at.value,
-            iterations,
             converged: converged || linear,
             cotangents: at.cotangents,
             coordinates: z,
@@ -361,7 +380,11 @@ impl<'g> ModalProcess<'g> {
         Some(fit)
     }
 
-    fn conjugate_gradients(&self, at: &Linearisation<'_>, preconditioner: &Preconditioner) -> (Vec<f64>, usize) {
+    fn conjugate_gradients(
+        &self,
+        at: &Linearisation<'_>,
+        preconditioner: &Preconditioner,
+    ) -> (Vec<f64>, usize) {
         let mut solution = vec![0.0; self.len()];
         let mut residual: Vec<f64> = at.gradient.iter().map(|g| -g).collect();
         let mut z = preconditioner.apply(&residual);
@@ -435,7 +458,14 @@ impl<'g> ModalProcess<'g> {
                         };
                         let multiplicity = (grid.len() / extent) as f64;
                         let scaled = columns(&|i| 1.0 / modes.variances[i]);
-                        add_lag_sums(&scaled, &columns(&|_| 1.0), 0, 0, 0.5 * multiplicity, &mut cotangents[0]);
+                        add_lag_sums(
+                            &scaled,
+                            &columns(&|_| 1.0),
+                            0,
+                            0,
+                            0.5 * multiplicity,
+                            &mut cotangents[0],
+                        );
                         let alpha = partial_field(None);
                         add_lag_sums(&partial_field(Some(&[0; 3])), &alpha, axis, 0, 0.5, &mut cotangents[0]);
                         for (k, derivative) in grid.derivatives.iter().enumerate() {
@@ -470,7 +500,14 @@ impl<'g> ModalProcess<'g> {
 }
 
 impl Modes {
-    fn new(orders: Vec<usize>, lags: &[Vec<f64>], values: &[f64], vectors: Mat<f64>, jitter: f64, step: f64) -> Self {
+    fn new(
+        orders: Vec<usize>,
+        lags: &[Vec<f64>],
+        values: &[f64],
+        vectors: Mat<f64>,
+        jitter: f64,
+        step: f64,
+    ) -> Self {
         let (extent, rank) = (vectors.nrows(), values.len());
         let variances: Vec<f64> = values.iter().map(|v| v + jitter).collect();
         let coefficients = Mat::from_fn(extent, rank, |i, k| vectors[(i, k)] / variances[k].sqrt());
@@ -561,4 +598,108 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 fn root_mean_square(values: &[f64]) -> f64 {
     (dot(values, values) / values.len().max(1) as f64).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use mathesis_symbolic::{Symbol, parse, parse_equation};
+
+    use super::*;
+    use crate::pde::options::Kernel;
+    use crate::pde::{Axis, Condition, Face, Problem};
+
+    fn problem(axes: &[&str], equation: &str) -> Problem {
+        let (left, right) = parse_equation("u = sin(4*x)").unwrap();
+        let bound = |x: f64| (parse(&x.to_string()).unwrap(), x);
+        let faces = (0..axes.len()).flat_map(|axis| [End::Lower, End::Upper].map(|side| Face { axis, side }));
+        Problem {
+            axes: axes
+                .iter()
+                .map(|name| Axis {
+                    name: Symbol::new(name),
+                    lower: bound(0.0),
+                    upper: bound(1.0),
+                    periodic: false,
+                })
+                .collect(),
+            unknowns: vec![Symbol::new("u")],
+            equations: vec![parse_equation(equation).unwrap()],
+            conditions: faces
+                .map(|face| Condition { face, residual: left.clone() - right.clone() })
+                .collect(),
+            exact: None,
+        }
+    }
+
+    fn kernels(dimension: usize, change: f64) -> Vec<Vec<MixtureKernel>> {
+        let kernel = |axis: usize| MixtureKernel {
+            family: Kernel::StudentMixture,
+            log_weights: vec![0.1 + change * 0.3, -0.5 - change],
+            log_inverse_scales: vec![1.0 - 0.7 * change + 0.2 * axis as f64, 1.3 + change],
+            frequencies: vec![0.1 + 0.5 * change, 0.8 - 0.4 * change],
+        };
+        vec![(0..dimension).map(kernel).collect()]
+    }
+
+    /// With all modes kept, the profiled objective is the paper's at the best values, and its gradient is its slope.
+    #[test]
+    fn profiled_objective_and_gradient() {
+        for (axes, equation) in [
+            (&["x"][..], "u_xx + u*(u^2-1) = cos(3*x)"),
+            (&["x"][..], "u_xx + x*u_x = cos(3*x)"),
+            (&["x", "y"][..], "u_xx + u_yy + (1+x)*u = x*y"),
+        ] {
+            let problem = problem(axes, equation);
+            let shape = vec![if axes.len() == 1 { 24 } else { 7 }; axes.len()];
+            let grid = Grid::new(&problem, &shape).unwrap();
+            let precisions = Precisions { condition: 300.0, equation: 2.0 };
+            let jitter = vec![vec![1e-7; axes.len()]];
+            let at = |change: f64| {
+                let kernels = kernels(axes.len(), change);
+                let process = ModalProcess::new(&grid, &kernels, &jitter, 10_000).unwrap();
+                let fit = process.fit(None, precisions).unwrap();
+                let gradient = process.kernel_gradient(&fit, &kernels);
+                (process.objective(&fit), gradient, process.coefficients(&fit), kernels)
+            };
+            let (value, gradient, coefficients, kernels) = at(0.0);
+            // The paper's objective at these values, less the terms of the precisions alone.
+            let mut paper = crate::pde::gp_hm::process::Process::new(&grid, 1, 1.0, 1e-7);
+            let mut values = coefficients[0].clone();
+            for (axis, kernel) in kernels[0].iter().enumerate() {
+                let n = shape[axis];
+                let covariance = Mat::from_fn(n, n, |i, j| {
+                    kernel.derivative_at(i.abs_diff(j) as f64 * grid.steps[axis], 0)
+                        + if i == j { 1e-7 } else { 0.0 }
+                });
+                values = values.mode_product(axis, covariance.as_ref(), Par::Seq);
+            }
+            let parameters = crate::pde::gp_hm::process::Parameters {
+                log_tau: precisions.condition.ln(),
+                log_v: precisions.equation.ln(),
+                kernels,
+                values: vec![values],
+            };
+            let (objective, ..) = paper.evaluate(&parameters).unwrap();
+            let precision_terms = 0.5 * objective.condition_count as f64 * precisions.condition.ln()
+                + 0.5 * objective.equation_count as f64 * precisions.equation.ln();
+            let expected = objective.value + precision_terms;
+            assert!((value - expected).abs() < 1e-6 * expected.abs(), "{equation}: {value} {expected}");
+
+            let h = 1e-4;
+            let numeric = (at(h).0 - at(-h).0) / (2.0 * h);
+            let analytic: f64 = gradient[0]
+                .iter()
+                .map(|g| {
+                    0.3 * g.log_weights[0] - g.log_weights[1] - 0.7 * g.log_inverse_scales[0]
+                        + g.log_inverse_scales[1]
+                        + 0.5 * g.frequencies[0]
+                        - 0.4 * g.frequencies[1]
+                })
+                .sum();
+            assert!(
+                (analytic - numeric).abs() < 1e-4 * numeric.abs().max(1.0),
+                "{equation}: {analytic} {numeric}"
+            );
+        }
+    }
 }

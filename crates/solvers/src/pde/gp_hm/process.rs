@@ -332,9 +332,7 @@ impl<'g> Process<'g> {
                     let q = m.solve(&transposed, link.axis);
                     match &link.solved {
                         None => add(&mut left[link.axis], &q),
-                        Some(p) => {
-                            add_lag_sums(&q, p, link.axis, 0, -1.0, &mut lag_cotangents[link.axis][0])
-                        }
+                        Some(p) => add_lag_sums(&q, p, link.axis, 0, -1.0, &mut lag_cotangents[link.axis][0]),
                     }
                     cotangent = q;
                 }
@@ -402,8 +400,8 @@ impl AxisMatrices {
         }
         let factor = self.cholesky.factor();
         let solve = |mut right_side: MatMut<'_, f64>| {
-            solve_lower_triangular_in_place(factor, right_side.rb_mut(), Par::rayon(0));
-            solve_upper_triangular_in_place(factor.transpose(), right_side.rb_mut(), Par::rayon(0));
+            solve_lower_triangular_in_place(factor, right_side.as_mut(), Par::rayon(0));
+            solve_upper_triangular_in_place(factor.transpose(), right_side.as_mut(), Par::rayon(0));
         };
         if inner == 1 {
             solve(MatMut::from_column_major_slice_mut(result.values_mut(), extent, outer));
@@ -498,7 +496,12 @@ mod tests {
     use crate::pde::options::Kernel;
     use crate::pde::{Axis, Condition, Face, Problem, Side};
 
-    fn problem(axes: &[(&str, f64, f64)], unknowns: &[&str], equations: &[&str], conditions: &[&str]) -> Problem {
+    fn problem(
+        axes: &[(&str, f64, f64)],
+        unknowns: &[&str],
+        equations: &[&str],
+        conditions: &[&str],
+    ) -> Problem {
         let bound = |x: f64| (parse(&x.to_string()).unwrap(), x);
         let mut on_faces = Vec::new();
         for axis in 0..axes.len() {
@@ -540,14 +543,18 @@ mod tests {
                         .map(|axis| MixtureKernel {
                             family,
                             log_weights: (0..3).map(|q| 0.3 * noise(q + 5 * axis + 17 * u)).collect(),
-                            log_inverse_scales: (0..3).map(|q| 1.5 + 0.5 * noise(q + 7 * axis + 31)).collect(),
+                            log_inverse_scales: (0..3)
+                                .map(|q| 1.5 + 0.5 * noise(q + 7 * axis + 31))
+                                .collect(),
                             frequencies: (0..3).map(|q| q as f64 + 0.3 * noise(q + 3 * axis)).collect(),
                         })
                         .collect()
                 })
                 .collect(),
             values: (0..unknowns)
-                .map(|u| Tensor::new(grid.shape.clone(), (0..grid.len()).map(|p| noise(p + 1000 * u)).collect()))
+                .map(|u| {
+                    Tensor::new(grid.shape.clone(), (0..grid.len()).map(|p| noise(p + 1000 * u)).collect())
+                })
                 .collect(),
         }
     }
@@ -600,7 +607,9 @@ mod tests {
                             ));
                             pairs.push((
                                 g.log_inverse_scales[q],
-                                slope(&mut process, &at, 1e-5, |p, h| p.kernels[u][axis].log_inverse_scales[q] += h),
+                                slope(&mut process, &at, 1e-5, |p, h| {
+                                    p.kernels[u][axis].log_inverse_scales[q] += h
+                                }),
                             ));
                             pairs.push((
                                 g.frequencies[q],

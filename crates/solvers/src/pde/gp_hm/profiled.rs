@@ -79,7 +79,9 @@ impl Parametrisation {
             head.to_vec()
         };
         let mut kernels = self.start.clone();
-        for kernel in kernels.iter_mut().flat_map(|axes| axes.iter_mut().zip(self.lengths.iter().zip(&self.steps))) {
+        for kernel in
+            kernels.iter_mut().flat_map(|axes| axes.iter_mut().zip(self.lengths.iter().zip(&self.steps)))
+        {
             let (kernel, (length, step)) = kernel;
             let q = kernel.components();
             kernel.log_weights = take(q);
@@ -88,8 +90,10 @@ impl Parametrisation {
                 kernel.frequencies = take(q).iter().map(|f| f / length).collect();
             }
             let envelope = |s: f64| if kernel.gaussian() { (-0.5 * s).exp() } else { (-s).exp() };
-            let lengths_fit =
-                kernel.log_inverse_scales.iter().all(|&s| envelope(s) > 4.0 * step && envelope(s) < 30.0 * length);
+            let lengths_fit = kernel
+                .log_inverse_scales
+                .iter()
+                .all(|&s| envelope(s) > 4.0 * step && envelope(s) < 30.0 * length);
             let weights_fit = kernel.log_weights.iter().all(|w| w.abs() < 60.0);
             let frequencies_fit = kernel.frequencies.iter().all(|f| f.abs() * step < 0.5);
             if !(lengths_fit && weights_fit && frequencies_fit) {
@@ -167,8 +171,16 @@ pub fn solve(
     let mut kernels = initial_kernels(grid, unknowns, options, &lengths);
 
     // A first fit tells the size of the solution and of the equations' terms, to which weights and precisions are then set.
-    let source = grid.equations.iter().chain(&grid.conditions).flat_map(|b| &b.source).fold(0.0_f64, |m, s| m.max(s.abs()));
-    let unit = Precisions { condition: (1e3 / source.max(1e-100)).powi(2), equation: (1e3 / source.max(1e-100)).powi(2) };
+    let source = grid
+        .equations
+        .iter()
+        .chain(&grid.conditions)
+        .flat_map(|b| &b.source)
+        .fold(0.0_f64, |m, s| m.max(s.abs()));
+    let unit = Precisions {
+        condition: (1e3 / source.max(1e-100)).powi(2),
+        equation: (1e3 / source.max(1e-100)).powi(2),
+    };
     let jitter = inference.jitter(&kernels);
     let (_, first) = inference.fit(&kernels, &jitter, unit).ok_or_else(breakdown)?;
     let mut scales = (first.value_scale.max(1e-100), first.equation_scale.max(1e-100));
@@ -183,8 +195,11 @@ pub fn solve(
         let jitter = inference.jitter(&kernels);
         if stage > 0 {
             let precisions = inference.precisions(noise, scales);
-            let parametrisation =
-                Parametrisation { lengths: lengths.clone(), steps: grid.steps.clone(), start: kernels.clone() };
+            let parametrisation = Parametrisation {
+                lengths: lengths.clone(),
+                steps: grid.steps.clone(),
+                start: kernels.clone(),
+            };
             let mut flat = parametrisation.flatten(&kernels);
             let budget = (options.evaluations / stages).max(2);
             let outcome = lbfgs::minimise(&mut flat, 1.0, budget, 1e-5, |flat| {
@@ -198,7 +213,9 @@ pub fn solve(
             }
         }
         // Raise the precisions to what the residuals allow, and refit.
-        let Some((process, fit)) = inference.settle(&kernels, &jitter, &mut noise, &mut scales) else { continue };
+        let Some((process, fit)) = inference.settle(&kernels, &jitter, &mut noise, &mut scales) else {
+            continue;
+        };
         candidates.push(inference.candidate(&kernels, &process, &fit)?);
         if status == Status::Interrupted {
             break;
@@ -213,10 +230,10 @@ pub fn solve(
         .map(|(k, _)| k)
         .ok_or_else(breakdown)?;
 
-    // The error that remains falls with the jitter: what a thirtyfold jitter changes bounds what the jitter itself changes.
+    // The error that remains falls with the jitter: a tenfold one shows what it still changes.
     let best = candidates.swap_remove(best);
     let raised: Vec<Vec<f64>> =
-        inference.jitter(&best.kernels).iter().map(|axes| axes.iter().map(|j| 30.0 * j).collect()).collect();
+        inference.jitter(&best.kernels).iter().map(|axes| axes.iter().map(|j| 10.0 * j).collect()).collect();
     let estimate = inference
         .settle(&best.kernels, &raised, &mut noise, &mut scales)
         .map(|(process, fit)| inference.fields(&best.kernels, &process, &fit))
@@ -232,12 +249,16 @@ pub fn solve(
     if !best.converged && status == Status::Converged {
         status = Status::Stalled("Gauss-Newton used up its iterations".to_string());
     }
-    let mut figures = vec![("criterion".to_string(), best.criterion), ("held-out-residual".to_string(), best.held_out)];
+    let mut figures =
+        vec![("criterion".to_string(), best.criterion), ("held-out-residual".to_string(), best.held_out)];
     if let Some(error) = best.error {
         figures.push(("error".to_string(), error));
     }
     figures.push(("kernel-evaluations".to_string(), inference.evaluations as f64));
-    figures.push(("modes".to_string(), best.ranks.iter().map(|r| r.iter().product::<usize>()).sum::<usize>() as f64));
+    figures.push((
+        "modes".to_string(),
+        best.ranks.iter().map(|r| r.iter().product::<usize>()).sum::<usize>() as f64,
+    ));
     figures.push(("stages".to_string(), count as f64));
     let mut spectra = Vec::new();
     for (unknown, axes) in best.kernels.iter().enumerate() {
@@ -322,7 +343,9 @@ impl<'a> Profiled<'a> {
         observer: &mut dyn Observer,
     ) -> Evaluated {
         let Some(kernels) = parametrisation.unflatten(flat) else { return Evaluated::Undefined };
-        let Some((process, fit)) = self.fit(&kernels, jitter, precisions) else { return Evaluated::Undefined };
+        let Some((process, fit)) = self.fit(&kernels, jitter, precisions) else {
+            return Evaluated::Undefined;
+        };
         self.evaluations += 1;
         let objective = process.objective(&fit);
         let residual = (fit.equations.0 / fit.equations.1.max(1) as f64).sqrt();
