@@ -51,7 +51,8 @@ fn one_dimension_gives_a_whole_run_folder() {
         assert!(run.join(file).is_file(), "{file}");
     }
     let saved: Value =
-        serde_json::from_str(&std::fs::read_to_string(run.join("run.json")).expect("readable")).expect("JSON");
+        serde_json::from_str(&std::fs::read_to_string(run.join("run.json")).expect("readable"))
+            .expect("JSON");
     assert_eq!(saved["result"]["done"], true);
     assert_eq!(saved["method"]["name"], "collocation");
     let page = std::fs::read_to_string(run.join("report.html")).expect("readable");
@@ -160,8 +161,18 @@ fn papers_lists_what_is_implemented() {
 #[test]
 fn reproduce_runs_cells_and_keeps_them() {
     let folder = TempDir::new().expect("a folder");
-    let arguments =
-        ["reproduce", "gp-hm", "--problems", "u1", "--methods", "adam-gm", "--adam-steps", "20", "--output", "out"];
+    let arguments = [
+        "reproduce",
+        "gp-hm",
+        "--problems",
+        "u1",
+        "--methods",
+        "adam-gm",
+        "--adam-steps",
+        "20",
+        "--output",
+        "out",
+    ];
     let first = mathesis(folder.path(), &arguments);
     assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
     let table = std::fs::read_to_string(folder.path().join("out/table.md")).expect("written");

@@ -341,7 +341,12 @@ impl HeatMap<'_> {
 }
 
 /// An SVG image element that shows RGB pixels.
-fn image(width: usize, height: usize, pixels: &[u8], place: (Range<i32>, Range<i32>)) -> Result<String, Failure> {
+fn image(
+    width: usize,
+    height: usize,
+    pixels: &[u8],
+    place: (Range<i32>, Range<i32>),
+) -> Result<String, Failure> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);
