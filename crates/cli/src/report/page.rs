@@ -187,13 +187,14 @@ fn mathml(latex: &str) -> String {
     let storage = Storage::new();
     let events: Result<Vec<_>, _> = Parser::new(latex, &storage).collect();
     let mut output = String::new();
-    let config = RenderConfig { display_mode: DisplayMode::Block, ..RenderConfig::default() };
+    let config = RenderConfig { display_mode: DisplayMode::Inline, ..RenderConfig::default() };
     let converted = events.map_err(|error| error.to_string()).and_then(|events| {
         let events = events.into_iter().map(Ok::<_, std::io::Error>);
         push_mathml(&mut output, events, config).map_err(|error| error.to_string())
     });
     match converted {
-        Ok(()) => output,
+        // In the line, but with fractions and sums at full size.
+        Ok(()) => output.replacen("<math", "<math displaystyle=\"true\"", 1),
         Err(error) => {
             tracing::debug!("not converted to MathML: {error}");
             format!("<code>{}</code>", escape(latex))

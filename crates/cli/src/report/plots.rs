@@ -114,7 +114,8 @@ fn draw_panel(area: &Area<'_>, panel: &Panel) -> Result<(), Failure> {
     let Some(mut y) = extent(curves.iter().flatten().map(|point| point.1)) else { return Ok(()) };
     if panel.logarithmic {
         // Exact zeros of a pointwise error would stretch the axis without end; sixteen decades are all that f64 has.
-        y = y.start.max(y.end - 16.0).floor()..y.end.ceil();
+        let legend = if panel.curves.len() > 1 { 1.0 } else { 0.0 };
+        y = y.start.max(y.end - 16.0).floor()..y.end.ceil() + legend;
     } else {
         let margin = 0.06 * (y.end - y.start);
         // Room for the legend above the curves.
@@ -149,9 +150,16 @@ fn draw_panel(area: &Area<'_>, panel: &Panel) -> Result<(), Failure> {
         .draw()
         .map_err(drawing_error)?;
     for (curve, points) in panel.curves.iter().zip(curves) {
-        let (colour, width) = (curve.ink.colour(), if curve.ink == Ink::Truth { 4 } else { 1 });
+        let (colour, width) = (
+            curve.ink.colour(),
+            match curve.ink {
+                Ink::Truth => 6,
+                Ink::Solution => 2,
+                Ink::Error | Ink::Residual => 1,
+            },
+        );
         let points = points.into_iter().map(|(x, v)| (x, v.clamp(y.start, y.end)));
-        let opacity = if curve.ink == Ink::Truth { 0.55 } else { 1.0 };
+        let opacity = if curve.ink == Ink::Truth { 0.6 } else { 1.0 };
         let style = colour.mix(opacity).stroke_width(width);
         chart
             .draw_series(LineSeries::new(points, style))
