@@ -308,3 +308,45 @@ fn algebraic_decay(line: impl Fn(&[f64]) -> Result<Vec<f64>, SolveError>) -> Res
     // An accelerating fall is that of a smooth function.
     Ok((second < 6.0 && first < 6.0 && second < first + 1.5).then_some(second.max(0.0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pde::Silent;
+    use crate::pde::test_problems::{axis, box_of, paper_problem};
+
+    fn solve(problem: &Problem, tolerance: f64) -> Solution {
+        let solution = Auto { options: options::Auto { tolerance } }.solve(problem, &mut Silent).unwrap();
+        let (errors, _) = Solution::errors(problem, &solution.fields).unwrap().unwrap();
+        println!("{} {:?} {errors:?} {:?}", solution.method, solution.notes, solution.status);
+        assert_eq!(solution.status, Status::Converged);
+        assert!(errors.iter().all(|e| *e <= 30.0 * tolerance));
+        solution
+    }
+
+    #[test]
+    fn smooth_data_get_collocation() {
+        for name in ["u1", "u5", "ac1", "u7", "adv"] {
+            let solution = solve(&paper_problem(name), 1e-6);
+            assert!(solution.method.contains("collocation"), "{name}");
+            assert!(solution.notes[0].contains("smooth"));
+        }
+    }
+
+    #[test]
+    fn data_with_kinks_get_finite_differences() {
+        let kink = box_of(vec![axis("x", "-1", "2")], &["u"]).solved_by(&["abs(x)^3/6"]);
+        let kink = kink.equation("u_xx", "abs(x)").exact_on(&["x-", "x+"], "u");
+        let solution = solve(&kink, 1e-5);
+        assert!(solution.method.contains("finite-difference"));
+        assert!(solution.notes[0].contains("not smooth"));
+    }
+
+    #[test]
+    fn a_problem_without_a_unique_solution_is_an_error() {
+        let line =
+            box_of(vec![axis("x", "0", "1")], &["u"]).equation("u_xx", "0").on("x-", "u_x").on("x+", "u_x");
+        let error = Auto::default().solve(&line, &mut Silent).unwrap_err();
+        assert!(matches!(error, SolveError::Breakdown(_)), "{error}");
+    }
+}

@@ -8,6 +8,8 @@
 //! the conditions of an axis hold on the whole face, edges included, up to where an axis of higher precedence has
 //! already said what happens. Axes whose conditions have derivatives of lower order come first (Dirichlet before
 //! Neumann, so that a corner takes the prescribed value), and among equals the one declared first.
+//! In systems an axis comes last if one unknown has more conditions on it than its order and another fewer (a first-order
+//! wave system with `u` given at both ends and `v` at none): at its edges `u` would otherwise be given too often.
 //! Conditions that contradict each other at a corner are thus resolved in favour of the axis of higher precedence.
 
 use super::{Derivative, Face, Problem, Residual, SolveError};
@@ -119,6 +121,7 @@ impl Layout {
         }
 
         let mut owners = vec![0; conditions.len()];
+        let mut unbalanced = vec![false; dimension];
         for k in 0..dimension {
             let on_axis: Vec<usize> =
                 (0..conditions.len()).filter(|&c| problem.conditions[c].face.axis == k).collect();
@@ -129,6 +132,7 @@ impl Layout {
             };
             for (c, slot) in match_up(on_axis.len(), mentions).into_iter().enumerate() {
                 owners[on_axis[c]] = slots[slot];
+                unbalanced[k] |= !mentions(c, slot);
             }
         }
         let leads = |e: usize, unknown: usize| {
@@ -146,7 +150,8 @@ impl Layout {
         let mut by_precedence: Vec<usize> = (0..dimension).collect();
         by_precedence.sort_by_key(|&k| {
             let on_axis = conditions.iter().zip(&problem.conditions).filter(|(_, c)| c.face.axis == k);
-            on_axis.flat_map(|(r, _)| r.derivatives()).map(|d| d.orders.iter().sum()).max().unwrap_or(0usize)
+            let orders = on_axis.flat_map(|(r, _)| r.derivatives()).map(|d| d.orders.iter().sum::<usize>());
+            (unbalanced[k], orders.max().unwrap_or(0))
         });
         let mut precedence = vec![0; dimension];
         for (place, &k) in by_precedence.iter().enumerate() {

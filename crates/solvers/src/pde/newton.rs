@@ -157,7 +157,8 @@ const FREEZE: f64 = 1e-5;
 /// The smallest damping factor.
 const SMALLEST_STEP: f64 = 1e-5;
 
-/// Solve `F(state) = 0` from `initial` (the constants 0, 1, 1/2 are tried if it is absent).
+/// Solve `F(state) = 0` from `initial`; where that is absent or does not converge, from the constants 0, 1, -1 and 1/2 in
+/// turn, as long as steps are left.
 ///
 /// # Errors
 /// If data are not finite or the Jacobian is singular at the start.
@@ -168,25 +169,51 @@ pub fn solve(
     tolerance: f64,
     journal: &mut Journal<'_>,
 ) -> Result<Outcome, SolveError> {
-    let candidates = initial.into_iter().chain([0.0, 1.0, 0.5].map(|value| system.constant(value)));
-    let mut first_failure = None;
-    let mut start = None;
-    for state in candidates {
-        let evaluation = system.evaluate(&state);
-        if evaluation.is_finite() {
-            start = Some((state, evaluation));
+    let constants = [0.0, 1.0, -1.0, 0.5].map(|value| system.constant(value));
+    let mut failure = None;
+    let mut reached: Option<Outcome> = None;
+    let mut used = 0;
+    for state in initial.into_iter().chain(constants) {
+        if used >= iterations {
             break;
         }
-        first_failure.get_or_insert_with(|| system.not_finite(&evaluation));
+        let evaluation = system.evaluate(&state);
+        if evaluation.is_finite() {
+            match descend(system, state, evaluation, iterations - used, tolerance, journal) {
+                Ok(outcome) => {
+                    used += outcome.iterations.max(1);
+                    let over = matches!(outcome.status, Status::Converged | Status::Interrupted);
+                    if over || reached.is_none() {
+                        reached = Some(Outcome { iterations: used, ..outcome });
+                    }
+                    if over {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
+            }
+        } else {
+            failure.get_or_insert_with(|| system.not_finite(&evaluation));
+        }
         if system.is_linear() {
             break;
         }
     }
-    let Some((mut state, mut evaluation)) = start else {
-        return Err(
-            first_failure.unwrap_or_else(|| SolveError::Breakdown("no unknowns to solve for".to_string()))
-        );
-    };
+    let nothing = || SolveError::Breakdown("no unknowns to solve for".to_string());
+    reached.ok_or_else(|| failure.unwrap_or_else(nothing))
+}
+
+/// Newton's method from one state.
+fn descend(
+    system: &mut dyn Discretised,
+    mut state: Vec<f64>,
+    mut evaluation: Evaluation,
+    iterations: usize,
+    tolerance: f64,
+    journal: &mut Journal<'_>,
+) -> Result<Outcome, SolveError> {
     let negated = |evaluation: &Evaluation| -> Vec<f64> { evaluation.residual.iter().map(|r| -r).collect() };
     let moved = |state: &[f64], step: f64, correction: &[f64]| -> Vec<f64> {
         state.iter().zip(correction).map(|(x, d)| x + step * d).collect()

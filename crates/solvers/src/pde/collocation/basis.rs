@@ -49,9 +49,7 @@ impl Spectral {
             // sin of the small angle to the midpoint instead of cos: symmetric to the last digit.
             Kind::Chebyshev { .. } => (0..count)
                 .map(|i| {
-                    self.from_standard(
-                        (PI * (2.0 * i as f64 + 1.0 - count as f64) / (2.0 * count as f64)).sin(),
-                    )
+                    self.place((PI * (2.0 * i as f64 + 1.0 - count as f64) / (2.0 * count as f64)).sin())
                 })
                 .collect(),
             Kind::Fourier => self.equispaced(count),
@@ -61,11 +59,11 @@ impl Spectral {
     /// `count` points up to the ends: the extrema of `T_{count−1}`, or equally spaced ones.
     pub fn outer_points(&self, count: usize) -> Vec<f64> {
         match self.kind {
-            Kind::Chebyshev { .. } if count == 1 => vec![self.from_standard(0.0)],
+            Kind::Chebyshev { .. } if count == 1 => vec![self.place(0.0)],
             Kind::Chebyshev { .. } => (0..count)
                 .map(|i| {
                     let last = count as f64 - 1.0;
-                    self.from_standard((PI * (2.0 * i as f64 - last) / (2.0 * last)).sin())
+                    self.place((PI * (2.0 * i as f64 - last) / (2.0 * last)).sin())
                 })
                 .collect(),
             Kind::Fourier => self.equispaced(count),
@@ -76,7 +74,7 @@ impl Spectral {
         (0..count).map(|i| self.lower + self.length * i as f64 / count as f64).collect()
     }
 
-    fn from_standard(&self, s: f64) -> f64 {
+    fn place(&self, s: f64) -> f64 {
         if s <= -1.0 { self.lower } else { self.lower + 0.5 * self.length * (s + 1.0) }
     }
 

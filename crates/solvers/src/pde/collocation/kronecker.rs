@@ -84,7 +84,8 @@ fn normal_form(
     for (derivative, partial) in derivatives.iter().zip(&outputs) {
         let (low, high) =
             partial.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
-        if !(high - low <= 1e-14 * high.abs().max(low.abs())) {
+        let constant = high - low <= 1e-14 * high.abs().max(low.abs());
+        if !constant {
             return None;
         }
         weights.push((derivative.orders[axis], partial[0]));
@@ -321,7 +322,8 @@ fn split_by_conditions(rows: &Mat<f64>) -> Option<Split> {
         let best = (0..candidates)
             .filter(|j| !pivots.contains(j))
             .max_by(|&a, &b| work[(i, a)].abs().total_cmp(&work[(i, b)].abs()))?;
-        if !(work[(i, best)].abs() > 1e-12 * scale) {
+        let independent = work[(i, best)].abs() > 1e-12 * scale;
+        if !independent {
             return None;
         }
         for other in i + 1..m {
@@ -523,7 +525,7 @@ impl KroneckerSolver {
         for triangle in &self.triangles {
             sums = sums.iter().flat_map(|s| triangle.diagonal.iter().map(move |l| s + l)).collect();
         }
-        if sums.iter().any(|s| !(s.norm() > 1e-14 * largest)) {
+        if sums.iter().any(|s| s.norm().is_nan() || s.norm() <= 1e-14 * largest) {
             return Err(SolveError::Breakdown(
                 "the discretised equations are singular: the conditions determine the solution only up to a function \
                  that satisfies the homogeneous problem"
@@ -600,8 +602,7 @@ fn gmres(
         if size <= goal {
             return Ok(solution);
         }
-        // Written so that NaN fails it.
-        if !(size < 0.5 * previous) {
+        if size.is_nan() || size >= 0.5 * previous {
             break;
         }
         previous = size;

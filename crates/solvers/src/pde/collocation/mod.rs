@@ -136,7 +136,7 @@ impl Collocation {
             };
             let mut next = inner.clone();
             for (n, tail) in next.iter_mut().zip(&tails) {
-                if !(*tail <= 0.1 * tolerance) {
+                if tail.is_nan() || *tail > 0.1 * tolerance {
                     *n = (2 * *n).min(last);
                 }
             }
@@ -459,7 +459,7 @@ fn report(level: Level, missed: Option<(f64, String)>, journal: Journal<'_>) -> 
         fields: level.fields,
         status,
         iterations: journal.iterations.max(level.iterations),
-        error_estimate: Some(estimate),
+        error_estimate: estimate.is_finite().then_some(estimate),
         elapsed: journal.elapsed(),
         history: journal.history,
         spectra: Vec::new(),
