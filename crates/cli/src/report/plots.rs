@@ -119,7 +119,7 @@ fn draw_panel(area: &Area<'_>, panel: &Panel) -> Result<(), Failure> {
     } else {
         let margin = 0.06 * (y.end - y.start);
         // Room for the legend above the curves.
-        y = y.start - margin..y.end + margin * if panel.curves.len() > 1 { 4.0 } else { 1.0 };
+        y = y.start - margin..y.end + margin * if panel.curves.len() > 1 { 5.0 } else { 1.0 };
     }
     if y.end - y.start < 1e-300 {
         y = y.start - 0.5..y.end + 0.5;
@@ -211,7 +211,7 @@ pub fn spectrum(title: &str, components: &[(f64, f64)], truth: &[f64]) -> Result
             .axis_desc_style((FONT, 13).into_font().color(&INK))
             .draw()
             .map_err(drawing_error)?;
-        let mark = TRUTH.mix(0.55).stroke_width(4);
+        let mark = TRUTH.mix(0.6).stroke_width(7);
         let marks = truth.iter().map(|&f| PathElement::new([(f, -DECADES), (f, 0.3)], mark));
         let drawn = chart.draw_series(marks).map_err(drawing_error)?;
         if !truth.is_empty() {
