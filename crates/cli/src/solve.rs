@@ -273,7 +273,7 @@ fn summary(record: &RunRecord, folder: &Path, problem: &Problem) -> Table {
     let result = &record.result;
     let certificate = &result.certificate;
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     if let Some((terminal_size::Width(width), _)) = terminal_size::terminal_size() {
         table.set_width(width);
     }

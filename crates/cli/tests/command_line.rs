@@ -71,6 +71,7 @@ fn one_dimension_gives_a_whole_run_folder() {
 fn the_examples_reach_their_accuracy() {
     let folder = TempDir::new().expect("a folder");
     for (name, bound) in [
+        ("poisson-high-frequency.toml", 1e-5),
         ("poisson-2d.toml", 1e-5),
         ("allen-cahn.toml", 1e-6),
         ("advection.toml", 1e-5),
@@ -83,6 +84,7 @@ fn the_examples_reach_their_accuracy() {
     }
     assert!(folder.path().join("runs/heat/solution.npy").is_file());
     assert!(folder.path().join("runs/heat/axis-t.npy").is_file());
+    assert!(folder.path().join("runs/poisson-high-frequency/spectrum.csv").is_file());
 }
 
 #[test]

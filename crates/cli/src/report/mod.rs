@@ -73,7 +73,7 @@ fn zoom(
         .iter()
         .zip(samples.shape())
         .map(|(&(lower, upper), count)| {
-            let count = count.min(1001);
+            let count = count.min(601);
             (0..count).map(|i| lower + (upper - lower) * i as f64 / (count - 1) as f64).collect()
         })
         .collect();

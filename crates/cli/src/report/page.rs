@@ -193,7 +193,8 @@ fn mathml(latex: &str) -> String {
         push_mathml(&mut output, events, config).map_err(|error| error.to_string())
     });
     match converted {
-        Ok(()) => output,
+        // In the line, but with fractions and sums at full size.
+        Ok(()) => output.replacen("<math", "<math displaystyle=\"true\"", 1),
         Err(error) => {
             tracing::debug!("not converted to MathML: {error}");
             format!("<code>{}</code>", escape(latex))
