@@ -25,6 +25,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some((terminal_size::Width(width), _)) = terminal_size::terminal_size() {
+        table.set_width(width);
+    }
     table.set_header(["paper", "title", "state", "code", "page"]);
     for paper in &papers {
         table.add_row([

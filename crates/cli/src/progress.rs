@@ -65,7 +65,13 @@ impl Monitor {
         } else {
             Display::Lines { last: None }
         };
-        Monitor { label: label.to_string(), display, start: Instant::now(), time_limit: None, out_of_time: false }
+        Monitor {
+            label: label.to_string(),
+            display,
+            start: Instant::now(),
+            time_limit: None,
+            out_of_time: false,
+        }
     }
 
     /// Stop the solve after this time.

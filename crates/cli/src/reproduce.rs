@@ -211,7 +211,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let label = format!("[{number}/{total}] {} {}", problem.id, method.name());
             let (statement, choice) = prepare(arguments, problem, method, steps)?;
             let key = serde_json::to_value(&choice).map_err(Failure::work)?;
-            if let Some(cell) = known.iter().rev().find(|cell| cell.answers(problem, method, &key, arguments)) {
+            if let Some(cell) = known.iter().rev().find(|cell| cell.answers(problem, method, &key, arguments))
+            {
                 eprintln!("{label}: {} (kept from {})", cell.short(), cell.finished);
                 cells.push(cell.clone());
                 continue;
@@ -252,7 +253,10 @@ fn chosen_problems<'a>(
         .map(|id| {
             experiment.problem.iter().find(|problem| problem.id.eq_ignore_ascii_case(id)).ok_or_else(|| {
                 let ids: Vec<&str> = experiment.problem.iter().map(|problem| problem.id.as_str()).collect();
-                Failure::input(format!("--problems: there is no problem `{id}`; expected some of {}", ids.join(", ")))
+                Failure::input(format!(
+                    "--problems: there is no problem `{id}`; expected some of {}",
+                    ids.join(", ")
+                ))
             })
         })
         .collect()
@@ -404,8 +408,11 @@ fn read_cells(log: &Path) -> Result<Vec<Cell>, Failure> {
 
 fn append(log: &Path, cell: &Cell) -> Result<(), Failure> {
     let line = serde_json::to_string(cell).map_err(Failure::work)?;
-    let written =
-        fs::OpenOptions::new().create(true).append(true).open(log).and_then(|mut file| writeln!(file, "{line}"));
+    let written = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .and_then(|mut file| writeln!(file, "{line}"));
     written.map_err(|error| Failure::file("write", log, &error))
 }
 
@@ -425,7 +432,8 @@ struct Report<'a> {
     cells: &'a [Cell],
 }
 
-const RECOLLECTED: &str = "Published figures are recollected, not read off the paper: they are good for the order of magnitude.";
+const RECOLLECTED: &str =
+    "Published figures are recollected, not read off the paper: they are good for the order of magnitude.";
 
 impl Report<'_> {
     fn cell(&self, problem: &ProblemEntry, method: CellMethod) -> Option<&Cell> {
@@ -448,19 +456,23 @@ impl Report<'_> {
         table.set_header(header);
         for problem in self.problems {
             let [student, gaussian] = Report::published(problem);
-            let mut row = vec![format!("{}\n{}", problem.id, problem.equation), format!("{student}\n{gaussian}")];
+            let mut row =
+                vec![format!("{}\n{}", problem.id, problem.equation), format!("{student}\n{gaussian}")];
             row.extend(self.methods.iter().map(|method| match self.cell(problem, *method) {
                 None => String::new(),
                 Some(Cell { failure: Some(_), .. }) => "failed".to_string(),
                 Some(cell) => {
                     let error = cell.error.map_or("–".to_string(), |error| format!("{error:.1e}"));
-                    let best = cell.error_best_checkpoint.map_or(String::new(), |best| format!("\nbest {best:.1e}"));
+                    let best =
+                        cell.error_best_checkpoint.map_or(String::new(), |best| format!("\nbest {best:.1e}"));
                     format!("{error}{best}\n{}", seconds(cell.seconds))
                 }
             }));
             table.add_row(row);
         }
-        format!("{table}\nRelative L2 errors; best: the least over the checkpoints, as the published scorer has it.\n{RECOLLECTED}")
+        format!(
+            "{table}\nRelative L2 errors; best: the least over the checkpoints, as the published scorer has it.\n{RECOLLECTED}"
+        )
     }
 
     fn markdown(&self) -> String {
@@ -539,10 +551,13 @@ mod tests {
         let experiment: Experiment = toml::from_str(text).expect("well formed");
         assert_eq!(experiment.problem.len(), 11);
         for problem in &experiment.problem {
-            for (name, method) in [(Some(&problem.statement), "gp-hm"), (problem.peer_statement.as_ref(), "collocation")] {
+            for (name, method) in
+                [(Some(&problem.statement), "gp-hm"), (problem.peer_statement.as_ref(), "collocation")]
+            {
                 let Some(name) = name else { continue };
                 let text = experiments::file(&format!("gp-hm/problems/{name}.toml")).expect("embedded");
-                let statement = Statement::parse_for_method(text, method).unwrap_or_else(|e| panic!("{name}: {e}"));
+                let statement =
+                    Statement::parse_for_method(text, method).unwrap_or_else(|e| panic!("{name}: {e}"));
                 assert_eq!(statement.warnings, Vec::<String>::new(), "{name}");
             }
         }

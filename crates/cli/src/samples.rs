@@ -21,7 +21,7 @@ impl Samples {
     /// # Errors
     /// If an expression of the problem cannot be evaluated.
     pub fn of_box(problem: &Problem, solution: &Solution) -> Result<Self, SolveError> {
-        let count = [4001, 301, 61][problem.dimension() - 1];
+        let count = [2001, 301, 61][problem.dimension() - 1];
         Samples::on(problem, solution, problem.axes.iter().map(|axis| axis.uniform_points(count)).collect())
     }
 

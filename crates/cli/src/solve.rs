@@ -165,7 +165,11 @@ fn write_solution(
     let truth = samples.truth.is_some();
     if problem.dimension() == 1 {
         folder.write("solution.csv", solution_csv(problem, samples))?;
-        let content = if truth { "the solution and the exact one on a uniform grid" } else { "the solution on a uniform grid" };
+        let content = if truth {
+            "the solution and the exact one on a uniform grid"
+        } else {
+            "the solution on a uniform grid"
+        };
         files.push(FileRecord::new("solution.csv", content));
         return Ok(());
     }
@@ -213,7 +217,8 @@ fn solution_csv(problem: &Problem, samples: &Samples) -> String {
     let mut columns: Vec<&[f64]> = vec![&samples.axes[0]];
     columns.extend(samples.values.iter().map(Vec::as_slice));
     columns.extend(samples.truth.iter().flatten().map(Vec::as_slice));
-    let rows = (0..samples.axes[0].len()).map(|i| columns.iter().map(|column| format!("{:?}", column[i])).collect());
+    let rows =
+        (0..samples.axes[0].len()).map(|i| columns.iter().map(|column| format!("{:?}", column[i])).collect());
     csv(&header, rows)
 }
 
@@ -268,7 +273,7 @@ fn summary(record: &RunRecord, folder: &Path, problem: &Problem) -> Table {
     let result = &record.result;
     let certificate = &result.certificate;
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     if let Some((terminal_size::Width(width), _)) = terminal_size::terminal_size() {
         table.set_width(width);
     }
@@ -276,7 +281,8 @@ fn summary(record: &RunRecord, folder: &Path, problem: &Problem) -> Table {
     table.add_row(["status", &status_text(&result.status)]);
     table.add_row(["iterations", &result.iterations.to_string()]);
     for (k, error) in certificate.error.iter().flatten().enumerate() {
-        let of = if problem.unknowns.len() > 1 { format!(" of {}", problem.unknowns[k]) } else { String::new() };
+        let of =
+            if problem.unknowns.len() > 1 { format!(" of {}", problem.unknowns[k]) } else { String::new() };
         table.add_row([format!("relative L2 error{of}"), figure(*error)]);
     }
     if let (None, Some(estimate)) = (&certificate.error, result.error_estimate) {

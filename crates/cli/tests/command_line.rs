@@ -51,7 +51,8 @@ fn one_dimension_gives_a_whole_run_folder() {
         assert!(run.join(file).is_file(), "{file}");
     }
     let saved: Value =
-        serde_json::from_str(&std::fs::read_to_string(run.join("run.json")).expect("readable")).expect("JSON");
+        serde_json::from_str(&std::fs::read_to_string(run.join("run.json")).expect("readable"))
+            .expect("JSON");
     assert_eq!(saved["result"]["done"], true);
     assert_eq!(saved["method"]["name"], "collocation");
     let page = std::fs::read_to_string(run.join("report.html")).expect("readable");
@@ -70,6 +71,7 @@ fn one_dimension_gives_a_whole_run_folder() {
 fn the_examples_reach_their_accuracy() {
     let folder = TempDir::new().expect("a folder");
     for (name, bound) in [
+        ("poisson-high-frequency.toml", 1e-5),
         ("poisson-2d.toml", 1e-5),
         ("allen-cahn.toml", 1e-6),
         ("advection.toml", 1e-5),
@@ -82,6 +84,7 @@ fn the_examples_reach_their_accuracy() {
     }
     assert!(folder.path().join("runs/heat/solution.npy").is_file());
     assert!(folder.path().join("runs/heat/axis-t.npy").is_file());
+    assert!(folder.path().join("runs/poisson-high-frequency/spectrum.csv").is_file());
 }
 
 #[test]
@@ -160,8 +163,18 @@ fn papers_lists_what_is_implemented() {
 #[test]
 fn reproduce_runs_cells_and_keeps_them() {
     let folder = TempDir::new().expect("a folder");
-    let arguments =
-        ["reproduce", "gp-hm", "--problems", "u1", "--methods", "adam-gm", "--adam-steps", "20", "--output", "out"];
+    let arguments = [
+        "reproduce",
+        "gp-hm",
+        "--problems",
+        "u1",
+        "--methods",
+        "adam-gm",
+        "--adam-steps",
+        "20",
+        "--output",
+        "out",
+    ];
     let first = mathesis(folder.path(), &arguments);
     assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
     let table = std::fs::read_to_string(folder.path().join("out/table.md")).expect("written");

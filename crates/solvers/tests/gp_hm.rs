@@ -1,7 +1,9 @@
 //! GP-HM on the published problems: the golden trajectories of the paper's inference, and ours.
 
 use mathesis_solvers::pde::options::{GpHm as Options, Inference, Kernel, PerAxis};
-use mathesis_solvers::pde::{GpHm, Method, MethodChoice, Observer, Problem, Silent, Solution, SolveError, Statement};
+use mathesis_solvers::pde::{
+    GpHm, Method, MethodChoice, Observer, Problem, Silent, Solution, SolveError, Statement,
+};
 
 const U1: &str = include_str!("../../../experiments/gp-hm/problems/u1.toml");
 const U2: &str = include_str!("../../../experiments/gp-hm/problems/u2.toml");

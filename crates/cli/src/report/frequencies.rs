@@ -40,8 +40,11 @@ pub fn true_frequencies(problem: &Problem, unknown: usize, axis: usize) -> Resul
             continue;
         }
         let mean = line.iter().sum::<f64>() / SAMPLES as f64;
-        let mut buffer: Vec<Complex<f64>> =
-            line.iter().enumerate().map(|(i, value)| Complex::new((value - mean) * window(i, SAMPLES), 0.0)).collect();
+        let mut buffer: Vec<Complex<f64>> = line
+            .iter()
+            .enumerate()
+            .map(|(i, value)| Complex::new((value - mean) * window(i, SAMPLES), 0.0))
+            .collect();
         buffer.resize(PADDED, Complex::default());
         transform.process(&mut buffer);
         for (power, value) in power.iter_mut().zip(&buffer) {

@@ -73,7 +73,7 @@ fn zoom(
         .iter()
         .zip(samples.shape())
         .map(|(&(lower, upper), count)| {
-            let count = count.min(1001);
+            let count = count.min(601);
             (0..count).map(|i| lower + (upper - lower) * i as f64 / (count - 1) as f64).collect()
         })
         .collect();
@@ -110,10 +110,13 @@ fn curves(
         caption: match (&samples.truth, detail) {
             (Some(_), None) => "The computed solution on the exact one.".to_string(),
             (Some(_), Some(_)) => {
-                "The computed solution on the exact one: the whole interval, and a few oscillations.".to_string()
+                "The computed solution on the exact one: the whole interval, and a few oscillations."
+                    .to_string()
             }
             (None, None) => "The computed solution.".to_string(),
-            (None, Some(_)) => "The computed solution: the whole interval, and a few oscillations.".to_string(),
+            (None, Some(_)) => {
+                "The computed solution: the whole interval, and a few oscillations.".to_string()
+            }
         },
         drawings: vec![plots::panels(&panels)?],
     });
@@ -210,7 +213,8 @@ fn maps(
         }
         .draw("")
     };
-    let what = if samples.truth.is_some() { "Computed, exact, and the error" } else { "Solution and residual" };
+    let what =
+        if samples.truth.is_some() { "Computed, exact, and the error" } else { "Solution and residual" };
     figures.push(Figure {
         name: format!("solution-{name}"),
         section: Section::Solution,
@@ -264,7 +268,10 @@ fn slices(
         figures.push(Figure {
             name: format!("slice-{name}-{fixed_name}"),
             section: Section::Solution,
-            caption: format!("The slice {fixed_name} = {} through the middle.", crate::record::figure(coordinate)),
+            caption: format!(
+                "The slice {fixed_name} = {} through the middle.",
+                crate::record::figure(coordinate)
+            ),
             drawings: set.draw("")?,
         });
     }
@@ -276,11 +283,16 @@ fn course(solution: &Solution, figures: &mut Vec<Figure>) -> Result<(), Failure>
         return Ok(());
     }
     let panel = |horizontal: &str, place: &dyn Fn(&mathesis_solvers::pde::HistoryPoint) -> f64| {
-        let curve = |name: &str, ink, value: &dyn Fn(&mathesis_solvers::pde::HistoryPoint) -> Option<f64>| Curve {
-            name: name.to_string(),
-            ink,
-            points: solution.history.iter().filter_map(|point| Some((place(point), value(point)?))).collect(),
-        };
+        let curve =
+            |name: &str, ink, value: &dyn Fn(&mathesis_solvers::pde::HistoryPoint) -> Option<f64>| Curve {
+                name: name.to_string(),
+                ink,
+                points: solution
+                    .history
+                    .iter()
+                    .filter_map(|point| Some((place(point), value(point)?)))
+                    .collect(),
+            };
         let curves = [
             curve("residual (root mean square)", Ink::Residual, &|point| point.residual),
             curve("relative error", Ink::Error, &|point| point.error),
@@ -292,10 +304,8 @@ fn course(solution: &Solution, figures: &mut Vec<Figure>) -> Result<(), Failure>
             curves: curves.into_iter().filter(|curve| curve.points.len() > 1).collect(),
         }
     };
-    let panels = [
-        panel("iterations", &|point| point.iteration as f64),
-        panel("seconds", &|point| point.seconds),
-    ];
+    let panels =
+        [panel("iterations", &|point| point.iteration as f64), panel("seconds", &|point| point.seconds)];
     if panels.iter().any(|panel| panel.curves.is_empty()) {
         return Ok(());
     }
@@ -312,7 +322,8 @@ fn spectra(problem: &Problem, solution: &Solution, figures: &mut Vec<Figure>) ->
     for spectrum in &solution.spectra {
         let name = problem.unknowns[spectrum.unknown].name();
         let axis = problem.axes[spectrum.axis].name.name();
-        let truth = frequencies::true_frequencies(problem, spectrum.unknown, spectrum.axis).map_err(Failure::work)?;
+        let truth =
+            frequencies::true_frequencies(problem, spectrum.unknown, spectrum.axis).map_err(Failure::work)?;
         let components: Vec<(f64, f64)> =
             spectrum.components.iter().map(|component| (component.frequency, component.weight)).collect();
         figures.push(Figure {

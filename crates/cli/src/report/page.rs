@@ -58,7 +58,11 @@ fn verdict(record: &RunRecord) -> (&'static str, String) {
         return ("bad", format!("Not done ({}): {judged}", status_text(&result.status)));
     }
     let size = error.or(result.error_estimate).unwrap_or(result.certificate.equation_relative);
-    if size <= GOOD_ERROR { ("good", format!("Solved: {judged}")) } else { ("doubtful", format!("Doubtful: {judged}")) }
+    if size <= GOOD_ERROR {
+        ("good", format!("Solved: {judged}"))
+    } else {
+        ("doubtful", format!("Doubtful: {judged}"))
+    }
 }
 
 fn figures_table(page: &mut String, record: &RunRecord, statement: &Statement) {
@@ -80,7 +84,11 @@ fn figures_table(page: &mut String, record: &RunRecord, statement: &Statement) {
         rows.push((format!("largest error{}", of(k)), figure(*error), "on the same grid"));
     }
     if let Some(estimate) = result.error_estimate {
-        rows.push(("estimated relative error".into(), figure(estimate), "by the method itself, without the exact solution"));
+        rows.push((
+            "estimated relative error".into(),
+            figure(estimate),
+            "by the method itself, without the exact solution",
+        ));
     }
     rows.push((
         "equation residual, relative".into(),
@@ -88,7 +96,11 @@ fn figures_table(page: &mut String, record: &RunRecord, statement: &Statement) {
         "root mean square, against the equation's largest term",
     ));
     rows.push(("equation residual, largest".into(), figure(certificate.equation_max), "absolute"));
-    rows.push(("condition residual, largest".into(), figure(certificate.condition_max), "absolute, on the faces"));
+    rows.push((
+        "condition residual, largest".into(),
+        figure(certificate.condition_max),
+        "absolute, on the faces",
+    ));
     page.push_str("<h2>Figures</h2>\n<table>\n");
     for (name, value, note) in rows {
         let _ = writeln!(
@@ -122,7 +134,13 @@ fn problem(page: &mut String, statement: &Statement) {
     let tuple = if axes.len() == 1 { axes[0].clone() } else { format!("({})", axes.join(", ")) };
     let mut rows: Vec<(&str, String)> = Vec::new();
     for (k, (left, right)) in problem.equations.iter().enumerate() {
-        let label = if k > 0 { "" } else if problem.equations.len() > 1 { "equations" } else { "equation" };
+        let label = if k > 0 {
+            ""
+        } else if problem.equations.len() > 1 {
+            "equations"
+        } else {
+            "equation"
+        };
         rows.push((label, format!("{} = {}", left.to_latex(), right.to_latex())));
     }
     rows.push(("domain", format!("{tuple} \\in {}", intervals.join(" \\times "))));
@@ -149,7 +167,8 @@ fn problem(page: &mut String, statement: &Statement) {
     }
     page.push_str("<div class=\"problem\">\n");
     for (label, latex) in &rows {
-        let _ = writeln!(page, "<div class=\"row\"><span class=\"label\">{label}</span>{}</div>", mathml(latex));
+        let _ =
+            writeln!(page, "<div class=\"row\"><span class=\"label\">{label}</span>{}</div>", mathml(latex));
     }
     page.push_str("</div>\n<details><summary>LaTeX</summary>\n<pre>");
     for (_, latex) in &rows {
@@ -169,14 +188,13 @@ fn mathml(latex: &str) -> String {
     let events: Result<Vec<_>, _> = Parser::new(latex, &storage).collect();
     let mut output = String::new();
     let config = RenderConfig { display_mode: DisplayMode::Inline, ..RenderConfig::default() };
-    let converted = events
-        .map_err(|error| error.to_string())
-        .and_then(|events| {
-            let events = events.into_iter().map(Ok::<_, std::io::Error>);
-            push_mathml(&mut output, events, config).map_err(|error| error.to_string())
-        });
+    let converted = events.map_err(|error| error.to_string()).and_then(|events| {
+        let events = events.into_iter().map(Ok::<_, std::io::Error>);
+        push_mathml(&mut output, events, config).map_err(|error| error.to_string())
+    });
     match converted {
-        Ok(()) => output,
+        // In the line, but with fractions and sums at full size.
+        Ok(()) => output.replacen("<math", "<math displaystyle=\"true\"", 1),
         Err(error) => {
             tracing::debug!("not converted to MathML: {error}");
             format!("<code>{}</code>", escape(latex))
@@ -217,7 +235,10 @@ fn configuration(page: &mut String, record: &RunRecord) {
     let machine = &record.machine;
     let rows = [
         ("program", format!("mathesis {}", record.versions.mathesis)),
-        ("machine", format!("{}, {}", machine.system, machine.processor.as_deref().unwrap_or("processor unknown"))),
+        (
+            "machine",
+            format!("{}, {}", machine.system, machine.processor.as_deref().unwrap_or("processor unknown")),
+        ),
         ("threads", machine.threads.to_string()),
         ("seed", record.seed.to_string()),
     ];
@@ -226,7 +247,11 @@ fn configuration(page: &mut String, record: &RunRecord) {
     }
     for file in &record.files {
         let link = escape(&file.name);
-        let _ = writeln!(page, "<tr><th><a href=\"{link}\">{link}</a></th><td>{}</td></tr>", escape(&file.content));
+        let _ = writeln!(
+            page,
+            "<tr><th><a href=\"{link}\">{link}</a></th><td>{}</td></tr>",
+            escape(&file.content)
+        );
     }
     let json = serde_json::to_string_pretty(record).unwrap_or_default();
     let _ = writeln!(

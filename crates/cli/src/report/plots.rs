@@ -114,11 +114,12 @@ fn draw_panel(area: &Area<'_>, panel: &Panel) -> Result<(), Failure> {
     let Some(mut y) = extent(curves.iter().flatten().map(|point| point.1)) else { return Ok(()) };
     if panel.logarithmic {
         // Exact zeros of a pointwise error would stretch the axis without end; sixteen decades are all that f64 has.
-        y = y.start.max(y.end - 16.0).floor()..y.end.ceil();
+        let legend = if panel.curves.len() > 1 { 1.0 } else { 0.0 };
+        y = y.start.max(y.end - 16.0).floor()..y.end.ceil() + legend;
     } else {
         let margin = 0.06 * (y.end - y.start);
         // Room for the legend above the curves.
-        y = y.start - margin..y.end + margin * if panel.curves.len() > 1 { 4.0 } else { 1.0 };
+        y = y.start - margin..y.end + margin * if panel.curves.len() > 1 { 5.0 } else { 1.0 };
     }
     if y.end - y.start < 1e-300 {
         y = y.start - 0.5..y.end + 0.5;
@@ -149,9 +150,16 @@ fn draw_panel(area: &Area<'_>, panel: &Panel) -> Result<(), Failure> {
         .draw()
         .map_err(drawing_error)?;
     for (curve, points) in panel.curves.iter().zip(curves) {
-        let (colour, width) = (curve.ink.colour(), if curve.ink == Ink::Truth { 4 } else { 1 });
+        let (colour, width) = (
+            curve.ink.colour(),
+            match curve.ink {
+                Ink::Truth => 6,
+                Ink::Solution => 2,
+                Ink::Error | Ink::Residual => 1,
+            },
+        );
         let points = points.into_iter().map(|(x, v)| (x, v.clamp(y.start, y.end)));
-        let opacity = if curve.ink == Ink::Truth { 0.55 } else { 1.0 };
+        let opacity = if curve.ink == Ink::Truth { 0.6 } else { 1.0 };
         let style = colour.mix(opacity).stroke_width(width);
         chart
             .draw_series(LineSeries::new(points, style))
@@ -203,7 +211,7 @@ pub fn spectrum(title: &str, components: &[(f64, f64)], truth: &[f64]) -> Result
             .axis_desc_style((FONT, 13).into_font().color(&INK))
             .draw()
             .map_err(drawing_error)?;
-        let mark = TRUTH.mix(0.55).stroke_width(4);
+        let mark = TRUTH.mix(0.6).stroke_width(7);
         let marks = truth.iter().map(|&f| PathElement::new([(f, -DECADES), (f, 0.3)], mark));
         let drawn = chart.draw_series(marks).map_err(drawing_error)?;
         if !truth.is_empty() {
@@ -341,7 +349,12 @@ impl HeatMap<'_> {
 }
 
 /// An SVG image element that shows RGB pixels.
-fn image(width: usize, height: usize, pixels: &[u8], place: (Range<i32>, Range<i32>)) -> Result<String, Failure> {
+fn image(
+    width: usize,
+    height: usize,
+    pixels: &[u8],
+    place: (Range<i32>, Range<i32>),
+) -> Result<String, Failure> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);

@@ -12,6 +12,7 @@ use std::f64::consts::TAU;
 
 use faer::Mat;
 use pulp::Arch;
+use rayon::prelude::*;
 
 use crate::pde::{Basis, Component, options::Kernel};
 
@@ -113,13 +114,9 @@ impl MixtureKernel {
         let (rates, angular) = (self.rates(), self.angular());
         (0..self.components())
             .map(|q| {
-                let z = rates[q] * r;
-                let exponential = if self.gaussian() { (-z * z).exp() } else { (-z).exp() };
                 let (sine, cosine) = (angular[q] * r).sin_cos();
-                let envelope: [f64; 6] = std::array::from_fn(|n| {
-                    rates[q].powi(n as i32) * envelope_polynomial(self.gaussian(), z, n) * exponential
-                });
-                self.log_weights[q].exp() * product_derivative(&envelope, angular[q], cosine, sine, order)
+                self.log_weights[q].exp()
+                    * component(self.gaussian(), rates[q], angular[q], r, cosine, sine, order)
             })
             .sum()
     }
@@ -224,6 +221,17 @@ fn product_derivative(envelope: &[f64; 6], m: f64, cosine: f64, sine: f64, order
         sum += BINOMIAL[order][k] * envelope[order - k] * cosine_derivative(m, cosine, sine, k);
     }
     sum
+}
+
+/// `∂_r^n γ(ρ r) cos(m r)`, the cosine and sine of `m r` given.
+#[inline(always)]
+fn component(gaussian: bool, rate: f64, m: f64, r: f64, cosine: f64, sine: f64, order: usize) -> f64 {
+    let z = rate * r;
+    let exponential = if gaussian { (-z * z).exp() } else { (-z).exp() };
+    let envelope: [f64; 6] = std::array::from_fn(|n| {
+        if n > order { 0.0 } else { rate.powi(n as i32) * envelope_polynomial(gaussian, z, n) * exponential }
+    });
+    product_derivative(&envelope, m, cosine, sine, order)
 }
 
 /// Walks over the lags `0, h, 2h, ...` holding, for every component, the scaled envelope derivatives and the cosine's.
@@ -446,12 +454,34 @@ impl Basis for KernelSections {
         self.centres.len()
     }
 
+    /// By the addition theorem from the sines and cosines at points and centres: one exponential an entry and component.
     fn matrix(&self, points: &[f64], order: usize) -> Mat<f64> {
-        Mat::from_fn(points.len(), self.centres.len(), |i, j| {
-            let difference = points[i] - self.centres[j];
-            let value = self.kernel.derivative_at(difference.abs(), order);
-            if order % 2 == 1 { value * sign(difference) } else { value }
-        })
+        let kernel = &self.kernel;
+        let (rates, angular, gaussian) = (kernel.rates(), kernel.angular(), kernel.gaussian());
+        let weights: Vec<f64> = kernel.log_weights.iter().map(|w| w.exp()).collect();
+        let waves = |x: f64| -> Vec<(f64, f64)> { angular.iter().map(|m| (m * x).sin_cos()).collect() };
+        let at_points: Vec<Vec<(f64, f64)>> = points.iter().map(|&x| waves(x)).collect();
+        let columns: Vec<Vec<f64>> = self
+            .centres
+            .par_iter()
+            .map(|&centre| {
+                let at_centre = waves(centre);
+                let section = |(&x, at_point): (&f64, &Vec<(f64, f64)>)| {
+                    let difference = x - centre;
+                    let r = difference.abs();
+                    let mut sum = 0.0;
+                    for q in 0..weights.len() {
+                        let ((sx, cx), (sc, cc)) = (at_point[q], at_centre[q]);
+                        let cosine = cx * cc + sx * sc;
+                        let sine = difference.signum() * (sx * cc - cx * sc);
+                        sum += weights[q] * component(gaussian, rates[q], angular[q], r, cosine, sine, order);
+                    }
+                    if order % 2 == 1 { sum * sign(difference) } else { sum }
+                };
+                points.iter().zip(&at_points).map(section).collect()
+            })
+            .collect();
+        Mat::from_fn(points.len(), self.centres.len(), |i, j| columns[j][i])
     }
 }
 
@@ -487,6 +517,29 @@ mod tests {
                 for (l, value) in values.iter().enumerate() {
                     let direct = kernel.derivative_at(l as f64 * 0.013, n);
                     assert!((value - direct).abs() < 1e-12 * scale, "{family:?} order {n} lag {l}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn kernel_sections_equal_direct_evaluation() {
+        for family in FAMILIES {
+            let kernel = example(family);
+            let sections = KernelSections { kernel: kernel.clone(), centres: vec![-0.4, 0.0, 0.3, 2.0] };
+            let points = [-1.0, 0.0, 0.3, 0.31, 1.7];
+            for order in 0..=HIGHEST_ORDER {
+                let matrix = sections.matrix(&points, order);
+                for (i, x) in points.iter().enumerate() {
+                    for (j, c) in sections.centres.iter().enumerate() {
+                        let odd = if order % 2 == 1 { sign(x - c) } else { 1.0 };
+                        let direct = odd * kernel.derivative_at((x - c).abs(), order);
+                        let scale = kernel.derivative_at(0.0, order - order % 2).abs();
+                        assert!(
+                            (matrix[(i, j)] - direct).abs() < 1e-12 * scale * 30.0,
+                            "{family:?} {order} {i} {j}"
+                        );
+                    }
                 }
             }
         }

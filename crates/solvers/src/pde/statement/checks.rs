@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::{
-    Derivative, MethodChoice, Problem, Side, SolveError, StatedConditions, Statement, StatementError, counted,
-    evaluate_on_grid,
+    Derivative, MethodChoice, Problem, Side, SolveError, StatedConditions, Statement, StatementError,
+    counted, evaluate_on_grid,
 };
 use crate::pde::{Condition, Residual};
 
@@ -65,11 +65,12 @@ impl Statement {
             }
             // GP-HM weighs the conditions against each other, so it can be given more than determine the solution.
             if given > needed && !matches!(self.method, MethodChoice::GpHm(_)) {
-                let surplus =
-                    stated.conditions.iter().filter(|condition| condition.axis == k).nth(needed).map_or_else(
-                        place,
-                        |condition| condition.located.span.clone(),
-                    );
+                let surplus = stated
+                    .conditions
+                    .iter()
+                    .filter(|condition| condition.axis == k)
+                    .nth(needed)
+                    .map_or_else(place, |condition| condition.located.span.clone());
                 return Err(StatementError::new(message, surplus)
                     .expected(format!("{} on the faces of `{name}`", counted(needed, "condition")))
                     .help("only the method gp-hm takes more conditions than determine the solution"));
@@ -162,8 +163,11 @@ impl Statement {
                 .and_then(|residual| Miss::measure(problem, &residual, &axes))
                 .map_err(|error| refused(&error, exact_place))?;
             if miss.largest > TOLERANCE * miss.scale + NOISE {
-                let which =
-                    if problem.equations.len() > 1 { format!("equation {}", k + 1) } else { "the equation".into() };
+                let which = if problem.equations.len() > 1 {
+                    format!("equation {}", k + 1)
+                } else {
+                    "the equation".into()
+                };
                 self.warnings.push(format!(
                     "the exact solution misses {which} by {} where its terms are of size {}: errors against it say little",
                     short(miss.largest),
@@ -236,8 +240,7 @@ impl FaceValues {
     /// `None` if the condition is of another kind.
     fn new(problem: &Problem, condition: &Condition) -> Result<Option<Self>, SolveError> {
         let residual = Residual::new(problem, &condition.residual)?;
-        let face =
-            (condition.face.axis, face_coordinate(problem, condition.face.axis, condition.face.side));
+        let face = (condition.face.axis, face_coordinate(problem, condition.face.axis, condition.face.side));
         Ok(match residual.derivatives() {
             [Derivative { unknown, orders: [0, 0, 0] }] if residual.is_linear() => {
                 Some(FaceValues { unknown: *unknown, residual, face })

@@ -419,7 +419,9 @@ impl Reader<'_, '_> {
 
     fn parameters(&mut self) -> Result<(), StatementError> {
         let Some(value) = self.document.get("parameters") else { return Ok(()) };
-        for (key, value) in entries(table(value, "parameters", "[parameters] with lines such as `beta = 200`")?) {
+        for (key, value) in
+            entries(table(value, "parameters", "[parameters] with lines such as `beta = 200`")?)
+        {
             let name = self.scope.claim(&key, "a parameter")?;
             let located = Located::new(self.text, value, &format!("`{}`", key.text))?;
             let (expression, _) = self.constant(&located, &format!("parameter `{}`", key.text))?;
@@ -519,15 +521,13 @@ impl Reader<'_, '_> {
         let place = part("equation")?.span();
         let equations = one_or_more(self.text, part("equation")?, "the equation")?;
         if unknowns == 0 {
-            return Err(StatementError::new("there are no unknowns", part("unknown")?.span()).expected("a name"));
+            return Err(
+                StatementError::new("there are no unknowns", part("unknown")?.span()).expected("a name")
+            );
         }
         if equations.len() != unknowns {
             return Err(StatementError::new(
-                format!(
-                    "{} for {}",
-                    counted(equations.len(), "equation"),
-                    counted(unknowns, "unknown")
-                ),
+                format!("{} for {}", counted(equations.len(), "equation"), counted(unknowns, "unknown")),
                 place,
             )
             .expected("as many equations as unknowns"));
@@ -540,19 +540,16 @@ impl Reader<'_, '_> {
                 side.symbols().iter().any(|symbol| self.scope.problem.derivative(symbol).is_some())
             };
             if !mentions(&left) && !mentions(&right) {
-                return Err(StatementError::new(
-                    "the equation mentions no unknown",
-                    located.span.clone(),
-                )
-                .expected(format!("an equation for {}", self.unknown_names())));
+                return Err(StatementError::new("the equation mentions no unknown", located.span.clone())
+                    .expected(format!("an equation for {}", self.unknown_names())));
             }
             self.scope.problem.equations.push((left, right));
         }
         for unknown in 0..unknowns {
             let mentioned = self.scope.problem.equations.iter().flat_map(|(l, r)| [l, r]).any(|side| {
-                side.symbols().iter().any(|symbol| {
-                    self.scope.problem.derivative(symbol).is_some_and(|d| d.unknown == unknown)
-                })
+                side.symbols()
+                    .iter()
+                    .any(|symbol| self.scope.problem.derivative(symbol).is_some_and(|d| d.unknown == unknown))
             });
             if !mentioned {
                 let name = &self.scope.problem.unknowns[unknown];
@@ -642,8 +639,7 @@ impl Reader<'_, '_> {
                     .suggest(nearest(&key.text, names.iter().map(String::as_str))));
             };
             let located = Located::new(self.text, value, &format!("the exact `{}`", key.text))?;
-            let expression =
-                self.scope.resolve(located.expression()?, &located, Allowed::Coordinates)?;
+            let expression = self.scope.resolve(located.expression()?, &located, Allowed::Coordinates)?;
             expressions[unknown] = Some(expression);
         }
         if let Some(absent) = expressions.iter().position(Option::is_none) {
@@ -664,9 +660,7 @@ impl Reader<'_, '_> {
                 .expected(one_of(MethodChoice::NAMES))
                 .suggest(nearest(name, MethodChoice::NAMES.iter().copied()))
         };
-        let by_default = |name: &str| {
-            MethodChoice::from_name(name).ok_or_else(|| unknown_method(name, 0..0))
-        };
+        let by_default = |name: &str| MethodChoice::from_name(name).ok_or_else(|| unknown_method(name, 0..0));
         let Some(value) = self.document.get("method") else {
             return Ok((by_default(wanted.unwrap_or("auto"))?, places));
         };
@@ -674,7 +668,11 @@ impl Reader<'_, '_> {
         let mut table = table(value, "method", shape)?.clone();
         places.method = value.span();
         for (key, value) in entries(&table) {
-            let place = if key.text == "name" { &mut places.method } else { places.options.entry(key.text).or_default() };
+            let place = if key.text == "name" {
+                &mut places.method
+            } else {
+                places.options.entry(key.text).or_default()
+            };
             *place = value.span();
         }
         let name = match table.remove("name") {
@@ -693,7 +691,9 @@ impl Reader<'_, '_> {
         let stated = MethodChoice::read(toml::Spanned::new(value.span(), table), &name)
             .map_err(|error| option_error(&name, &error, places.method.clone()))?;
         match wanted {
-            Some(wanted) if wanted != name => Ok((by_default(wanted)?, Places { method: places.method, ..Places::default() })),
+            Some(wanted) if wanted != name => {
+                Ok((by_default(wanted)?, Places { method: places.method, ..Places::default() }))
+            }
             _ => Ok((stated, places)),
         }
     }

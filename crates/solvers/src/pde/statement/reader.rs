@@ -38,8 +38,10 @@ impl Located {
             }
         };
         // A text without escapes stands in the file as it is, somewhere behind the opening quotes.
-        let start =
-            document.get(span.clone()).and_then(|raw| raw.find(text.as_str())).map(|shift| span.start + shift);
+        let start = document
+            .get(span.clone())
+            .and_then(|raw| raw.find(text.as_str()))
+            .map(|shift| span.start + shift);
         Ok(Located { text, span, start })
     }
 
