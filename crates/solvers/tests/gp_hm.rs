@@ -31,7 +31,8 @@ fn trained(text: &str, kernel: Kernel, steps: usize) -> Solution {
 
 fn profiled(text: &str, kernel: Kernel, evaluations: usize) -> (Problem, Solution) {
     let (problem, options) = stated(text);
-    let options = Options { kernel, inference: Inference::Profiled, evaluations, ..options };
+    let options =
+        Options { kernel, inference: Inference::Profiled, evaluations, change_point: None, ..options };
     let solution = GpHm { options }.solve(&problem, &mut Silent).expect("a solution");
     (problem, solution)
 }

@@ -317,7 +317,7 @@ mod tests {
 
     fn solve(problem: &Problem, tolerance: f64) -> Solution {
         let solution = Auto { options: options::Auto { tolerance } }.solve(problem, &mut Silent).unwrap();
-        let (errors, _) = Solution::errors(problem, &solution.fields).unwrap().unwrap();
+        let errors = Solution::errors(problem, &solution.fields).unwrap().unwrap().relative;
         println!("{} {:?} {errors:?} {:?}", solution.method, solution.notes, solution.status);
         assert_eq!(solution.status, Status::Converged);
         assert!(errors.iter().all(|e| *e <= 30.0 * tolerance));

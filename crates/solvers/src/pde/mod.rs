@@ -26,8 +26,8 @@ pub use method::{Method, Observer, Progress, Silent, SolveError};
 pub use problem::{Axis, Condition, Derivative, Face, Problem, Side};
 pub use residual::Residual;
 pub use solution::{
-    Certificate, Component, HistoryPoint, Solution, Spectrum, Status, evaluate_on_grid, grid_coordinates,
-    test_points,
+    Certificate, Component, Errors, HistoryPoint, Solution, Spectrum, Status, evaluate_on_grid,
+    grid_coordinates, test_points,
 };
 pub use statement::{MethodChoice, Statement, StatementError};
 

@@ -135,7 +135,7 @@ impl<'a> Journal<'a> {
     fn record(&mut self, residual: f64, fields: &[Field]) -> Result<ControlFlow<()>, SolveError> {
         self.iterations += 1;
         let error = Solution::errors(self.problem, fields)?
-            .and_then(|(relative, _)| relative.into_iter().reduce(f64::max));
+            .and_then(|errors| errors.relative.into_iter().reduce(f64::max));
         self.history.push(HistoryPoint {
             iteration: self.iterations,
             seconds: self.start.elapsed().as_secs_f64(),

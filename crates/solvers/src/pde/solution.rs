@@ -101,6 +101,15 @@ pub struct Solution {
     pub elapsed: Duration,
 }
 
+/// Errors against the exact solution, one for each unknown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Errors {
+    /// Relative L2 errors.
+    pub relative: Vec<f64>,
+    /// Largest absolute errors.
+    pub largest: Vec<f64>,
+}
+
 /// Points an axis of the grid on which errors are measured.
 pub fn test_points(dimension: usize) -> usize {
     if dimension <= 2 { 300 } else { 60 }
@@ -111,7 +120,7 @@ impl Solution {
     ///
     /// # Errors
     /// If the exact solution cannot be evaluated.
-    pub fn errors(problem: &Problem, fields: &[Field]) -> Result<Option<(Vec<f64>, Vec<f64>)>, SolveError> {
+    pub fn errors(problem: &Problem, fields: &[Field]) -> Result<Option<Errors>, SolveError> {
         let Some(exact) = &problem.exact else { return Ok(None) };
         let axes: Vec<Vec<f64>> =
             problem.axes.iter().map(|axis| axis.uniform_points(test_points(problem.dimension()))).collect();
@@ -129,7 +138,7 @@ impl Solution {
             relative.push(if norm > 0.0 { (difference / norm).sqrt() } else { difference.sqrt() });
             largest.push(max);
         }
-        Ok(Some((relative, largest)))
+        Ok(Some(Errors { relative, largest }))
     }
 
     /// Measure residuals and errors on points that are not the method's own.
@@ -150,7 +159,7 @@ impl Solution {
             condition_max = outcome.values.iter().fold(condition_max, |m, r| m.max(r.abs()));
         }
         let errors = Solution::errors(problem, &self.fields)?;
-        let (error, error_max) = errors.unzip();
+        let (error, error_max) = errors.map(|e| (e.relative, e.largest)).unzip();
         Ok(Certificate {
             equation_rms: equations.rms,
             equation_relative: equations.relative(),

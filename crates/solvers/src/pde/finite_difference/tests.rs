@@ -14,7 +14,7 @@ fn differences(points: usize, order: usize) -> FiniteDifference {
 fn error(problem: &Problem, points: usize, order: usize) -> f64 {
     let solution = differences(points, order).solve(problem, &mut Silent).unwrap();
     assert_eq!(solution.status, Status::Converged);
-    let (errors, _) = Solution::errors(problem, &solution.fields).unwrap().unwrap();
+    let errors = Solution::errors(problem, &solution.fields).unwrap().unwrap().relative;
     let error = errors.into_iter().fold(0.0, f64::max);
     let estimate = solution.error_estimate.unwrap();
     println!("{points} points, order {order}: error {error:.2e} estimate {estimate:.2e}");
@@ -140,7 +140,7 @@ fn measure() {
             Ok(solution) => println!(
                 "{name} {}: error {:.2e} estimate {:?} {:.2} s {:?} {:?}",
                 solution.notes[0],
-                Solution::errors(&problem, &solution.fields).unwrap().unwrap().0[0],
+                Solution::errors(&problem, &solution.fields).unwrap().unwrap().relative[0],
                 solution.error_estimate,
                 solution.elapsed.as_secs_f64(),
                 solution.status,
