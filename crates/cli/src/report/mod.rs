@@ -2,7 +2,7 @@
 //!
 //! - [`plots`]: the drawings;
 //! - [`frequencies`]: the truth for the learned spectrum;
-//! - [`page`]: the page.
+//! - [`mod@page`]: the page.
 
 mod frequencies;
 mod page;
