@@ -230,14 +230,21 @@ pub fn solve(
         .map(|(k, _)| k)
         .ok_or_else(breakdown)?;
 
-    // The error that remains falls with the jitter: a tenfold one shows what it still changes.
+    // The error that remains is of two kinds: one falls with the jitter, of which a tenfold one shows what is left; the other is
+    // noise, in which the states after each stage differ.
     let best = candidates.swap_remove(best);
+    let axes = &inference.scorer.axes;
+    let mut estimate = candidates
+        .iter()
+        .filter(|other| other.held_out <= 10.0 * best.held_out)
+        .map(|other| relative_difference(axes, &best.fields, &other.fields))
+        .fold(0.0, f64::max);
     let raised: Vec<Vec<f64>> =
         inference.jitter(&best.kernels).iter().map(|axes| axes.iter().map(|j| 10.0 * j).collect()).collect();
-    let estimate = inference
-        .settle(&best.kernels, &raised, &mut noise, &mut scales)
-        .map(|(process, fit)| inference.fields(&best.kernels, &process, &fit))
-        .map(|other| relative_difference(&inference.scorer.axes, &best.fields, &other));
+    if let Some((process, fit)) = inference.settle(&best.kernels, &raised, &mut noise, &mut scales) {
+        let other = inference.fields(&best.kernels, &process, &fit);
+        estimate = estimate.max(relative_difference(axes, &best.fields, &other));
+    }
 
     let mut notes = Vec::new();
     if best.cut > 1.0 {
@@ -271,7 +278,7 @@ pub fn solve(
         fields: best.fields,
         status,
         iterations: inference.evaluations,
-        error_estimate: estimate.filter(|e| e.is_finite()),
+        error_estimate: (estimate > 0.0 && estimate.is_finite()).then_some(estimate),
         history: inference.history,
         spectra,
         notes,
