@@ -312,7 +312,7 @@ fn algebraic_decay(line: impl Fn(&[f64]) -> Result<Vec<f64>, SolveError>) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pde::test_problems::{axis, box_of, paper_problem};
+    use crate::pde::test_problems::{axis, box_of, paper_problem, wall};
     use crate::pde::{Silent, Statement};
 
     fn solve(problem: &Problem, tolerance: f64) -> Solution {
@@ -353,6 +353,12 @@ mod tests {
         assert!(solution.method.contains("gp-hm"));
         assert!(solution.notes[0].contains("grids do not apply"));
         assert!(errors[0] < 1e-4, "{errors:?}");
+    }
+
+    #[test]
+    fn a_steep_wall_is_reached() {
+        let solution = solve(&wall(), 1e-8);
+        assert!(solution.method.contains("collocation"));
     }
 
     #[test]

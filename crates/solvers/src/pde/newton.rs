@@ -5,6 +5,10 @@
 //! rows of `F` are scaled, so equations and conditions of different units can stand side by side. Once corrections are
 //! small the Jacobian is frozen and corrections are added until they stop falling; for a linear problem that is iterative
 //! refinement. The size of the correction that no longer helps measures the rounding error.
+//!
+//! Where no constant is a good enough start, as with a steep wall between two states, the derivatives of highest order are
+//! first taken many times over: what is left is nearly linear, and its solution joins the boundary values smoothly. The
+//! factor is then brought down to 1, each solution being the start for the next.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -34,6 +38,8 @@ pub trait Discretised {
     fn len(&self) -> usize;
     /// Whether `F` is affine.
     fn is_linear(&self) -> bool;
+    /// Take the derivatives of highest order in each equation `factor` times from now on; 1 is the problem itself.
+    fn stretch(&mut self, factor: f64);
     /// The state of the constant function.
     fn constant(&self, value: f64) -> Vec<f64>;
     /// `F` and what the Jacobian is made of.
@@ -109,6 +115,7 @@ pub struct Journal<'a> {
     problem: &'a Problem,
     observer: &'a mut dyn Observer,
     start: Instant,
+    /// Steps at most, those of the run in progress added to the steps so far.
     planned: usize,
     /// Steps so far.
     pub iterations: usize,
@@ -118,8 +125,8 @@ pub struct Journal<'a> {
 
 impl<'a> Journal<'a> {
     /// An empty record that starts now.
-    pub fn new(problem: &'a Problem, observer: &'a mut dyn Observer, planned: usize) -> Self {
-        Journal { problem, observer, start: Instant::now(), planned, iterations: 0, history: Vec::new() }
+    pub fn new(problem: &'a Problem, observer: &'a mut dyn Observer) -> Self {
+        Journal { problem, observer, start: Instant::now(), planned: 0, iterations: 0, history: Vec::new() }
     }
 
     /// Time since the start.
@@ -157,8 +164,16 @@ const FREEZE: f64 = 1e-5;
 /// The smallest damping factor.
 const SMALLEST_STEP: f64 = 1e-5;
 
+/// The factors of the highest derivatives from which a continuation starts, the smallest that works.
+const STRETCHES: [f64; 3] = [1e3, 1e6, 1e9];
+/// The ratio of a factor to the next, at first, and at least.
+const LARGEST_RATIO: f64 = 8.0;
+const SMALLEST_RATIO: f64 = 1.1;
+/// The accuracy of the solutions on the way.
+const ON_THE_WAY: f64 = 1e-2;
+
 /// Solve `F(state) = 0` from `initial`; where that is absent or does not converge, from the constants 0, 1, -1 and 1/2 in
-/// turn, as long as steps are left.
+/// turn, as long as steps are left. Where these do not converge either, by continuation, with as many steps again.
 ///
 /// # Errors
 /// If data are not finite or the Jacobian is singular at the start.
@@ -173,6 +188,7 @@ pub fn solve(
     let mut failure = None;
     let mut reached: Option<Outcome> = None;
     let mut used = 0;
+    journal.planned = journal.iterations + iterations;
     for state in initial.into_iter().chain(constants) {
         if used >= iterations {
             break;
@@ -201,8 +217,65 @@ pub fn solve(
             break;
         }
     }
+    let over = |o: &Outcome| matches!(o.status, Status::Converged | Status::Interrupted);
+    if !system.is_linear() && !reached.as_ref().is_some_and(over) {
+        let budget = if used == 0 { 0 } else { iterations };
+        journal.planned = journal.iterations + budget;
+        let continued = continuation(system, budget, tolerance, journal);
+        system.stretch(1.0);
+        if let Some(outcome) = continued? {
+            reached = Some(Outcome { iterations: used + outcome.iterations, ..outcome });
+        }
+    }
     let nothing = || SolveError::Breakdown("no unknowns to solve for".to_string());
     reached.ok_or_else(|| failure.unwrap_or_else(nothing))
+}
+
+/// Solve with the highest derivatives taken many times over, and bring the factor down to 1.
+///
+/// `None` if that leads nowhere. The caller sets the factor back.
+fn continuation(
+    system: &mut dyn Discretised,
+    iterations: usize,
+    tolerance: f64,
+    journal: &mut Journal<'_>,
+) -> Result<Option<Outcome>, SolveError> {
+    let mut used = 0;
+    let mut attempt = |system: &mut dyn Discretised, state: Vec<f64>, factor: f64| {
+        system.stretch(factor);
+        let evaluation = system.evaluate(&state);
+        let left = iterations - used.min(iterations);
+        if left == 0 || !evaluation.is_finite() {
+            return None;
+        }
+        let tolerance = if factor == 1.0 { tolerance } else { ON_THE_WAY };
+        let outcome = descend(system, state, evaluation, left, tolerance, journal).ok()?;
+        used += outcome.iterations.max(1);
+        matches!(outcome.status, Status::Converged | Status::Interrupted)
+            .then_some(Outcome { iterations: used, ..outcome })
+    };
+    let zero = system.constant(0.0);
+    let mut found = None;
+    for factor in STRETCHES {
+        if let Some(outcome) = attempt(system, zero.clone(), factor) {
+            found = Some((factor, outcome));
+            break;
+        }
+    }
+    let Some((mut factor, mut outcome)) = found else { return Ok(None) };
+    let mut ratio = LARGEST_RATIO;
+    while factor > 1.0 && outcome.status == Status::Converged {
+        let next = (factor / ratio).max(1.0);
+        match attempt(system, outcome.state.clone(), next) {
+            Some(reached) => {
+                (factor, outcome) = (next, reached);
+                ratio = (ratio * ratio).min(LARGEST_RATIO);
+            }
+            None if ratio < SMALLEST_RATIO => return Ok(None),
+            None => ratio = ratio.sqrt(),
+        }
+    }
+    Ok(Some(outcome))
 }
 
 /// Newton's method from one state.

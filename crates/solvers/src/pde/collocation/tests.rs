@@ -1,6 +1,6 @@
 use super::*;
 use crate::pde::options::PerAxis;
-use crate::pde::test_problems::{axis, box_of, paper_problem, periodic};
+use crate::pde::test_problems::{axis, box_of, paper_problem, periodic, wall};
 use crate::pde::{Method, Silent};
 
 fn collocation(points: Option<PerAxis<usize>>, tolerance: f64) -> Collocation {
@@ -244,4 +244,28 @@ fn an_observer_can_stop_the_solve() {
         collocation(Some(PerAxis::All(100)), 1e-9).solve(&paper_problem("ac1"), &mut Stop).unwrap();
     assert_eq!(solution.status, Status::Interrupted);
     assert_eq!(solution.history.len(), 1);
+}
+
+/// The iterations never exceed what the observer was told is planned.
+struct Plan;
+
+impl Observer for Plan {
+    fn progress(&mut self, progress: crate::pde::Progress) -> std::ops::ControlFlow<()> {
+        assert!(progress.iteration <= progress.planned, "{} of {}", progress.iteration, progress.planned);
+        std::ops::ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn newton_reaches_a_steep_wall() {
+    converged(&wall(), None, 1e-7);
+    converged(&wall(), Some(PerAxis::All(200)), 1e-7);
+}
+
+#[test]
+fn the_plan_covers_the_steps_on_all_grids() {
+    let options = options::Collocation { iterations: 15, ..options::Collocation::default() };
+    let solution = Collocation { options }.solve(&wall(), &mut Plan).unwrap();
+    println!("{} iterations", solution.iterations);
+    assert!(solution.iterations > 15);
 }

@@ -69,7 +69,7 @@ impl Method for FiniteDifference {
         }
         let layout = Layout::new(problem, NAME)?;
         let points = self.points(problem, &layout)?;
-        let mut journal = Journal::new(problem, observer, options.iterations);
+        let mut journal = Journal::new(problem, observer);
 
         let least: Vec<usize> = (0..points.len()).map(|k| least_points(&layout, k, options.order)).collect();
         let mut grids = vec![points.clone()];
@@ -239,6 +239,7 @@ struct Sparse {
     blocks: Vec<Block>,
     accuracy: usize,
     linear: bool,
+    stretch: f64,
     symbolic: Option<SymbolicLu<usize>>,
     factors: Option<(Lu<usize, f64>, Vec<f64>)>,
 }
@@ -341,6 +342,7 @@ impl Sparse {
             blocks,
             accuracy,
             linear: layout.is_linear(),
+            stretch: 1.0,
             symbolic: None,
             factors: None,
         }
@@ -430,6 +432,10 @@ impl Discretised for Sparse {
         self.linear
     }
 
+    fn stretch(&mut self, factor: f64) {
+        self.stretch = factor;
+    }
+
     fn constant(&self, value: f64) -> Vec<f64> {
         vec![value; self.len()]
     }
@@ -441,8 +447,8 @@ impl Discretised for Sparse {
         for block in &self.blocks {
             let jets = block.derivatives(&tensors);
             let coordinates: Vec<&[f64]> = block.coordinates.iter().map(Vec::as_slice).collect();
-            let jets: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
-            let mut outputs = block.residual.evaluate(&coordinates, &jets);
+            let factor = if block.equation { self.stretch } else { 1.0 };
+            let mut outputs = block.residual.evaluate_stretched(&coordinates, &jets, factor);
             let values = outputs.remove(0);
             if block.equation {
                 square += values.iter().map(|r| r * r).sum::<f64>();

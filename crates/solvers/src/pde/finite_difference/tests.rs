@@ -1,7 +1,7 @@
 use super::*;
 use crate::pde::Silent;
 use crate::pde::options::PerAxis;
-use crate::pde::test_problems::{axis, box_of, paper_problem, periodic};
+use crate::pde::test_problems::{axis, box_of, paper_problem, periodic, wall};
 
 fn differences(points: usize, order: usize) -> FiniteDifference {
     let points = Some(PerAxis::All(points));
@@ -114,6 +114,11 @@ fn what_cannot_be_solved_is_refused() {
     assert!(matches!(refuse(&full, 5000, 4), SolveError::Option { key: "points", .. }));
     let missing = plane().manufactured("u_xx + u_yy").exact_on(&["x-", "x+", "y-"], "u");
     assert!(matches!(refuse(&missing, 20, 2), SolveError::NotApplicable { .. }));
+}
+
+#[test]
+fn newton_reaches_a_steep_wall() {
+    assert!(error(&wall(), 2001, 4) <= 1e-6);
 }
 
 /// Prints error, estimate and seconds: `cargo test --release measure -- --ignored --nocapture`.
