@@ -121,6 +121,23 @@ fn newton_reaches_a_steep_wall() {
     assert!(error(&wall(), 2001, 4) <= 1e-6);
 }
 
+#[test]
+fn too_long_a_time_step_at_order_4_is_named() {
+    let wave = box_of(vec![axis("x", "0", "pi"), axis("t", "0", "8*pi")], &["u"])
+        .solved_by(&["sin(x)*cos(t)"])
+        .manufactured("u_tt - u_xx")
+        .exact_on(&["x-", "x+", "t-"], "u")
+        .exact_on(&["t-"], "u_t");
+    let options = options::FiniteDifference {
+        points: Some(PerAxis::Each(vec![65, 129])),
+        ..options::FiniteDifference::default()
+    };
+    let error = FiniteDifference { options }.solve(&wave, &mut Silent).unwrap_err();
+    println!("{error}");
+    assert!(matches!(error, SolveError::Breakdown(_)));
+    assert!(error.to_string().contains("unstable with 129 points along `t`"));
+}
+
 /// Prints error, estimate and seconds: `cargo test --release measure -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement, not a test"]
