@@ -8,7 +8,9 @@
 //!
 //! Where no constant is a good enough start, as with a steep wall between two states, the derivatives of highest order are
 //! first taken many times over: what is left is nearly linear, and its solution joins the boundary values smoothly. The
-//! factor is then brought down to 1, each solution being the start for the next.
+//! factor is then brought down to 1, each solution being the start for the next. Where that path turns back, as with strongly
+//! nonlinear oscillations, the damping itself is in the way, since it never leaves a valley that has no solution: steps
+//! of bounded length that need not reduce anything then look for one.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -173,7 +175,8 @@ const SMALLEST_RATIO: f64 = 1.1;
 const ON_THE_WAY: f64 = 1e-2;
 
 /// Solve `F(state) = 0` from `initial`; where that is absent or does not converge, from the constants 0, 1, -1 and 1/2 in
-/// turn, as long as steps are left. Where these do not converge either, by continuation, with as many steps again.
+/// turn, as long as steps are left. Where these do not converge either, by continuation and by undamped steps, with as many steps
+/// again for each.
 ///
 /// # Errors
 /// If data are not finite or the Jacobian is singular at the start.
@@ -188,7 +191,8 @@ pub fn solve(
     let mut failure = None;
     let mut reached: Option<Outcome> = None;
     let mut used = 0;
-    journal.planned = journal.iterations + iterations;
+    let before = journal.iterations;
+    journal.planned = before + iterations;
     for state in initial.into_iter().chain(constants) {
         if used >= iterations {
             break;
@@ -223,8 +227,9 @@ pub fn solve(
         journal.planned = journal.iterations + budget;
         let continued = continuation(system, budget, tolerance, journal);
         system.stretch(1.0);
-        if let Some(outcome) = continued? {
-            reached = Some(Outcome { iterations: used + outcome.iterations, ..outcome });
+        journal.planned = journal.iterations + budget;
+        if let Some(outcome) = continued.or_else(|| undamped(system, budget, tolerance, journal)) {
+            reached = Some(Outcome { iterations: journal.iterations - before, ..outcome });
         }
     }
     let nothing = || SolveError::Breakdown("no unknowns to solve for".to_string());
@@ -239,7 +244,7 @@ fn continuation(
     iterations: usize,
     tolerance: f64,
     journal: &mut Journal<'_>,
-) -> Result<Option<Outcome>, SolveError> {
+) -> Option<Outcome> {
     let mut used = 0;
     let mut attempt = |system: &mut dyn Discretised, state: Vec<f64>, factor: f64| {
         system.stretch(factor);
@@ -262,7 +267,7 @@ fn continuation(
             break;
         }
     }
-    let Some((mut factor, mut outcome)) = found else { return Ok(None) };
+    let (mut factor, mut outcome) = found?;
     let mut ratio = LARGEST_RATIO;
     while factor > 1.0 && outcome.status == Status::Converged {
         let next = (factor / ratio).max(1.0);
@@ -271,11 +276,59 @@ fn continuation(
                 (factor, outcome) = (next, reached);
                 ratio = (ratio * ratio).min(LARGEST_RATIO);
             }
-            None if ratio < SMALLEST_RATIO => return Ok(None),
+            None if ratio < SMALLEST_RATIO => return None,
             None => ratio = ratio.sqrt(),
         }
     }
-    Ok(Some(outcome))
+    Some(outcome)
+}
+
+/// Newton steps that are no longer than the state, or than the constant 1, and need not reduce anything, from each constant in
+/// turn; once corrections are small, the damped method takes over.
+fn undamped(
+    system: &mut dyn Discretised,
+    iterations: usize,
+    tolerance: f64,
+    journal: &mut Journal<'_>,
+) -> Option<Outcome> {
+    let unit = system.state_norm(&system.constant(1.0));
+    let mut used = 0;
+    for value in [0.0, 1.0, -1.0, 0.5] {
+        let mut state = system.constant(value);
+        while used < iterations {
+            let evaluation = system.evaluate(&state);
+            if !evaluation.is_finite() || system.factorise(&evaluation).is_err() {
+                break;
+            }
+            let negated: Vec<f64> = evaluation.residual.iter().map(|r| -r).collect();
+            let Ok(correction) = system.solve(&negated) else { break };
+            let (size, scale) = (system.norm(&correction), system.state_norm(&state).max(unit));
+            if size <= 0.03 * scale {
+                let outcome = descend(system, state, evaluation, iterations - used, tolerance, journal).ok();
+                if let Some(outcome) = &outcome {
+                    used += outcome.iterations.max(1);
+                }
+                match outcome {
+                    Some(o) if matches!(o.status, Status::Converged | Status::Interrupted) => return Some(o),
+                    _ => break,
+                }
+            }
+            let step = (scale / size).min(1.0);
+            state.iter_mut().zip(&correction).for_each(|(x, d)| *x += step * d);
+            used += 1;
+            if journal.record(evaluation.equation_rms, &system.fields(&state)).ok()?.is_break() {
+                let status = Status::Interrupted;
+                return Some(Outcome {
+                    state,
+                    status,
+                    iterations: used,
+                    correction: size / scale,
+                    noise: 0.0,
+                });
+            }
+        }
+    }
+    None
 }
 
 /// Newton's method from one state.

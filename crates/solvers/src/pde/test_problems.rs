@@ -110,6 +110,11 @@ pub fn wall() -> Problem {
         .exact_on(&["x-", "x+"], "u")
 }
 
+/// Newton from constants stalls.
+pub fn stalling() -> Problem {
+    line("2", "u_xx + u*(u^2 - 1)", "sin(3*x)*exp(x/2)")
+}
+
 fn square(upper: &str, operator: &str, exact: &str) -> Problem {
     box_of(vec![axis("x", "0", upper), axis("y", "0", upper)], &["u"])
         .solved_by(&[exact])

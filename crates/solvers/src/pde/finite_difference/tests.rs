@@ -1,7 +1,7 @@
 use super::*;
 use crate::pde::Silent;
 use crate::pde::options::PerAxis;
-use crate::pde::test_problems::{axis, box_of, paper_problem, periodic, wall};
+use crate::pde::test_problems::{axis, box_of, paper_problem, periodic, stalling, wall};
 
 fn differences(points: usize, order: usize) -> FiniteDifference {
     let points = Some(PerAxis::All(points));
@@ -119,6 +119,15 @@ fn what_cannot_be_solved_is_refused() {
 #[test]
 fn newton_reaches_a_steep_wall() {
     assert!(error(&wall(), 2001, 4) <= 1e-6);
+}
+
+#[test]
+fn newton_reaches_a_solution_far_from_constant() {
+    let solution = differences(2001, 4).solve(&stalling(), &mut Silent).unwrap();
+    let certificate = solution.certify(&stalling()).unwrap();
+    println!("{:?} {} {certificate:?}", solution.status, solution.iterations);
+    assert_eq!(solution.status, Status::Converged);
+    assert!(certificate.equation_relative < 1e-5);
 }
 
 #[test]
