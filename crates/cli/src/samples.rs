@@ -94,8 +94,14 @@ impl Samples {
     }
 }
 
-/// The most oscillations along an axis that any of some lines through the grid sees: half its turning points.
+/// The most oscillations along an axis that any of some lines through the grid sees: half its turning points. A turn
+/// counts once the values have come back by a millionth of their range; smaller ones are rounding.
 fn oscillations(values: &[f64], shape: &[usize], axis: usize) -> usize {
+    let range = values
+        .iter()
+        .filter(|v| v.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
+    let least = 1e-6 * (range.1 - range.0);
     let inner: usize = shape[axis + 1..].iter().product();
     let count = shape[axis];
     let lines = values.len() / count.max(1);
@@ -104,12 +110,60 @@ fn oscillations(values: &[f64], shape: &[usize], axis: usize) -> usize {
         .step_by(stride)
         .map(|line| {
             let start = line / inner * inner * count + line % inner;
-            let value = |i: usize| values[start + i * inner];
-            let turns = (1..count.saturating_sub(1))
-                .filter(|&i| (value(i) - value(i - 1)) * (value(i + 1) - value(i)) < 0.0)
-                .count();
-            turns / 2
+            turning_points((0..count).map(|i| values[start + i * inner]), least) / 2
         })
         .max()
         .unwrap_or(0)
+}
+
+/// The extrema of a sequence from which it comes back by more than `least`.
+fn turning_points(values: impl Iterator<Item = f64>, least: f64) -> usize {
+    let mut turns = 0;
+    // The lowest and the highest value since the last turn, and the direction since then.
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    let mut rising: Option<bool> = None;
+    for value in values.filter(|v| v.is_finite()) {
+        (low, high) = (low.min(value), high.max(value));
+        let now = if value - low > least && rising != Some(true) {
+            true
+        } else if high - value > least && rising != Some(false) {
+            false
+        } else {
+            continue;
+        };
+        turns += usize::from(rising.is_some());
+        rising = Some(now);
+        (low, high) = (value, value);
+    }
+    turns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(cycles: f64, noise: f64) -> Vec<f64> {
+        let sign = |i: usize| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
+        (0..401)
+            .map(|i| (cycles * std::f64::consts::TAU * i as f64 / 400.0).sin() + noise * sign(i))
+            .collect()
+    }
+
+    #[test]
+    fn oscillations_are_counted_without_rounding_noise() {
+        for cycles in [1.0, 3.0, 40.0] {
+            for noise in [0.0, 1e-9] {
+                assert_eq!(
+                    oscillations(&wave(cycles, noise), &[401], 0),
+                    cycles as usize,
+                    "{cycles} {noise}"
+                );
+            }
+        }
+        assert_eq!(oscillations(&[0.5; 30], &[30], 0), 0);
+        // A rim that is zero but for rounding, beside an arch.
+        let plane: Vec<f64> =
+            wave(0.5, 0.0).into_iter().zip(wave(0.0, 1e-17)).flat_map(|(a, b)| [a, b]).collect();
+        assert_eq!(oscillations(&plane, &[401, 2], 0), 0);
+    }
 }

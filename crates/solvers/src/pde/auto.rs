@@ -312,8 +312,8 @@ fn algebraic_decay(line: impl Fn(&[f64]) -> Result<Vec<f64>, SolveError>) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pde::Silent;
-    use crate::pde::test_problems::{axis, box_of, paper_problem};
+    use crate::pde::test_problems::{axis, box_of, paper_problem, wall};
+    use crate::pde::{Silent, Statement};
 
     fn solve(problem: &Problem, tolerance: f64) -> Solution {
         let solution = Auto { options: options::Auto { tolerance } }.solve(problem, &mut Silent).unwrap();
@@ -340,6 +340,25 @@ mod tests {
         let solution = solve(&kink, 1e-5);
         assert!(solution.method.contains("finite-difference"));
         assert!(solution.notes[0].contains("not smooth"));
+    }
+
+    #[test]
+    fn more_conditions_than_needed_get_gp_hm() {
+        let text = "[domain]\nx = [0, 1]\n[equation]\nunknown = \"u\"\nequation = \"u_x = cos(x)\"\n\
+                    [conditions]\nx = { lower = \"u = 0\", upper = \"u = sin(1)\" }\n[exact]\nu = \"sin(x)\"\n";
+        let problem = Statement::parse(text).unwrap().problem;
+        let solution = Auto::default().solve(&problem, &mut Silent).unwrap();
+        let errors = Solution::errors(&problem, &solution.fields).unwrap().unwrap().relative;
+        println!("{} {:?} {errors:?} {:?}", solution.method, solution.notes, solution.status);
+        assert!(solution.method.contains("gp-hm"));
+        assert!(solution.notes[0].contains("grids do not apply"));
+        assert!(errors[0] < 1e-4, "{errors:?}");
+    }
+
+    #[test]
+    fn a_steep_wall_is_reached() {
+        let solution = solve(&wall(), 1e-8);
+        assert!(solution.method.contains("collocation"));
     }
 
     #[test]

@@ -5,6 +5,12 @@
 //! rows of `F` are scaled, so equations and conditions of different units can stand side by side. Once corrections are
 //! small the Jacobian is frozen and corrections are added until they stop falling; for a linear problem that is iterative
 //! refinement. The size of the correction that no longer helps measures the rounding error.
+//!
+//! Where no constant is a good enough start, as with a steep wall between two states, the derivatives of highest order are
+//! first taken many times over: what is left is nearly linear, and its solution joins the boundary values smoothly. The
+//! factor is then brought down to 1, each solution being the start for the next. Where that path turns back, as with strongly
+//! nonlinear oscillations, the damping itself is in the way, since it never leaves a valley that has no solution: steps
+//! of bounded length that need not reduce anything then look for one.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -34,6 +40,8 @@ pub trait Discretised {
     fn len(&self) -> usize;
     /// Whether `F` is affine.
     fn is_linear(&self) -> bool;
+    /// Take the derivatives of highest order in each equation `factor` times from now on; 1 is the problem itself.
+    fn stretch(&mut self, factor: f64);
     /// The state of the constant function.
     fn constant(&self, value: f64) -> Vec<f64>;
     /// `F` and what the Jacobian is made of.
@@ -109,6 +117,7 @@ pub struct Journal<'a> {
     problem: &'a Problem,
     observer: &'a mut dyn Observer,
     start: Instant,
+    /// Steps at most, those of the run in progress added to the steps so far.
     planned: usize,
     /// Steps so far.
     pub iterations: usize,
@@ -118,8 +127,8 @@ pub struct Journal<'a> {
 
 impl<'a> Journal<'a> {
     /// An empty record that starts now.
-    pub fn new(problem: &'a Problem, observer: &'a mut dyn Observer, planned: usize) -> Self {
-        Journal { problem, observer, start: Instant::now(), planned, iterations: 0, history: Vec::new() }
+    pub fn new(problem: &'a Problem, observer: &'a mut dyn Observer) -> Self {
+        Journal { problem, observer, start: Instant::now(), planned: 0, iterations: 0, history: Vec::new() }
     }
 
     /// Time since the start.
@@ -157,8 +166,17 @@ const FREEZE: f64 = 1e-5;
 /// The smallest damping factor.
 const SMALLEST_STEP: f64 = 1e-5;
 
+/// The factors of the highest derivatives from which a continuation starts, the smallest that works.
+const STRETCHES: [f64; 3] = [1e3, 1e6, 1e9];
+/// The ratio of a factor to the next, at first, and at least.
+const LARGEST_RATIO: f64 = 8.0;
+const SMALLEST_RATIO: f64 = 1.1;
+/// The accuracy of the solutions on the way.
+const ON_THE_WAY: f64 = 1e-2;
+
 /// Solve `F(state) = 0` from `initial`; where that is absent or does not converge, from the constants 0, 1, -1 and 1/2 in
-/// turn, as long as steps are left.
+/// turn, as long as steps are left. Where these do not converge either, by continuation and by undamped steps, with as many steps
+/// again for each.
 ///
 /// # Errors
 /// If data are not finite or the Jacobian is singular at the start.
@@ -173,6 +191,8 @@ pub fn solve(
     let mut failure = None;
     let mut reached: Option<Outcome> = None;
     let mut used = 0;
+    let before = journal.iterations;
+    journal.planned = before + iterations;
     for state in initial.into_iter().chain(constants) {
         if used >= iterations {
             break;
@@ -201,8 +221,114 @@ pub fn solve(
             break;
         }
     }
+    let over = |o: &Outcome| matches!(o.status, Status::Converged | Status::Interrupted);
+    if !system.is_linear() && !reached.as_ref().is_some_and(over) {
+        let budget = if used == 0 { 0 } else { iterations };
+        journal.planned = journal.iterations + budget;
+        let continued = continuation(system, budget, tolerance, journal);
+        system.stretch(1.0);
+        journal.planned = journal.iterations + budget;
+        if let Some(outcome) = continued.or_else(|| undamped(system, budget, tolerance, journal)) {
+            reached = Some(Outcome { iterations: journal.iterations - before, ..outcome });
+        }
+    }
     let nothing = || SolveError::Breakdown("no unknowns to solve for".to_string());
     reached.ok_or_else(|| failure.unwrap_or_else(nothing))
+}
+
+/// Solve with the highest derivatives taken many times over, and bring the factor down to 1.
+///
+/// `None` if that leads nowhere. The caller sets the factor back.
+fn continuation(
+    system: &mut dyn Discretised,
+    iterations: usize,
+    tolerance: f64,
+    journal: &mut Journal<'_>,
+) -> Option<Outcome> {
+    let mut used = 0;
+    let mut attempt = |system: &mut dyn Discretised, state: Vec<f64>, factor: f64| {
+        system.stretch(factor);
+        let evaluation = system.evaluate(&state);
+        let left = iterations - used.min(iterations);
+        if left == 0 || !evaluation.is_finite() {
+            return None;
+        }
+        let tolerance = if factor == 1.0 { tolerance } else { ON_THE_WAY };
+        let outcome = descend(system, state, evaluation, left, tolerance, journal).ok()?;
+        used += outcome.iterations.max(1);
+        matches!(outcome.status, Status::Converged | Status::Interrupted)
+            .then_some(Outcome { iterations: used, ..outcome })
+    };
+    let zero = system.constant(0.0);
+    let mut found = None;
+    for factor in STRETCHES {
+        if let Some(outcome) = attempt(system, zero.clone(), factor) {
+            found = Some((factor, outcome));
+            break;
+        }
+    }
+    let (mut factor, mut outcome) = found?;
+    let mut ratio = LARGEST_RATIO;
+    while factor > 1.0 && outcome.status == Status::Converged {
+        let next = (factor / ratio).max(1.0);
+        match attempt(system, outcome.state.clone(), next) {
+            Some(reached) => {
+                (factor, outcome) = (next, reached);
+                ratio = (ratio * ratio).min(LARGEST_RATIO);
+            }
+            None if ratio < SMALLEST_RATIO => return None,
+            None => ratio = ratio.sqrt(),
+        }
+    }
+    Some(outcome)
+}
+
+/// Newton steps that are no longer than the state, or than the constant 1, and need not reduce anything, from each constant in
+/// turn; once corrections are small, the damped method takes over.
+fn undamped(
+    system: &mut dyn Discretised,
+    iterations: usize,
+    tolerance: f64,
+    journal: &mut Journal<'_>,
+) -> Option<Outcome> {
+    let unit = system.state_norm(&system.constant(1.0));
+    let mut used = 0;
+    for value in [0.0, 1.0, -1.0, 0.5] {
+        let mut state = system.constant(value);
+        while used < iterations {
+            let evaluation = system.evaluate(&state);
+            if !evaluation.is_finite() || system.factorise(&evaluation).is_err() {
+                break;
+            }
+            let negated: Vec<f64> = evaluation.residual.iter().map(|r| -r).collect();
+            let Ok(correction) = system.solve(&negated) else { break };
+            let (size, scale) = (system.norm(&correction), system.state_norm(&state).max(unit));
+            if size <= 0.03 * scale {
+                let outcome = descend(system, state, evaluation, iterations - used, tolerance, journal).ok();
+                if let Some(outcome) = &outcome {
+                    used += outcome.iterations.max(1);
+                }
+                match outcome {
+                    Some(o) if matches!(o.status, Status::Converged | Status::Interrupted) => return Some(o),
+                    _ => break,
+                }
+            }
+            let step = (scale / size).min(1.0);
+            state.iter_mut().zip(&correction).for_each(|(x, d)| *x += step * d);
+            used += 1;
+            if journal.record(evaluation.equation_rms, &system.fields(&state)).ok()?.is_break() {
+                let status = Status::Interrupted;
+                return Some(Outcome {
+                    state,
+                    status,
+                    iterations: used,
+                    correction: size / scale,
+                    noise: 0.0,
+                });
+            }
+        }
+    }
+    None
 }
 
 /// Newton's method from one state.

@@ -109,7 +109,7 @@ pub struct Collocation {
     pub points: Option<PerAxis<usize>>,
     /// Asked relative error.
     pub tolerance: f64,
-    /// Newton iterations at most.
+    /// Newton iterations at most on each grid, and as many again by continuation and by undamped steps where that fails.
     pub iterations: usize,
 }
 
@@ -129,7 +129,7 @@ pub struct FiniteDifference {
     pub order: usize,
     /// Newton stops when the update is below this, relative to the solution.
     pub tolerance: f64,
-    /// Newton iterations at most.
+    /// Newton iterations at most on each grid, and as many again by continuation and by undamped steps where that fails.
     pub iterations: usize,
 }
 

@@ -13,6 +13,13 @@ pub struct Residual {
     linear: bool,
 }
 
+impl Derivative {
+    /// The sum of its orders.
+    fn total(&self) -> usize {
+        self.orders.iter().sum()
+    }
+}
+
 impl Residual {
     /// Compile `expression` (left minus right side) in the problem's coordinates and derivatives.
     ///
@@ -71,6 +78,28 @@ impl Residual {
         let mut outputs = vec![vec![0.0; count]; self.derivatives.len() + 1];
         let mut targets: Vec<&mut [f64]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
         self.program.evaluate(&inputs, &mut targets);
+        outputs
+    }
+
+    /// [`Residual::evaluate`] with the derivatives of highest order, those of the principal part, taken `factor` times.
+    pub fn evaluate_stretched(
+        &self,
+        coordinates: &[&[f64]],
+        jets: &[Vec<f64>],
+        factor: f64,
+    ) -> Vec<Vec<f64>> {
+        let highest = self.derivatives.iter().map(Derivative::total).max().unwrap_or(0);
+        if factor == 1.0 || highest == 0 {
+            return self.evaluate(coordinates, &jets.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        }
+        let factors = self.derivatives.iter().map(|d| if d.total() == highest { factor } else { 1.0 });
+        let factors: Vec<f64> = factors.collect();
+        let scaled: Vec<Vec<f64>> =
+            jets.iter().zip(&factors).map(|(jet, f)| jet.iter().map(|j| f * j).collect()).collect();
+        let mut outputs = self.evaluate(coordinates, &scaled.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        for (partial, f) in outputs[1..].iter_mut().zip(&factors) {
+            partial.iter_mut().for_each(|p| *p *= f);
+        }
         outputs
     }
 }

@@ -102,6 +102,19 @@ fn line(upper: &str, operator: &str, exact: &str) -> Problem {
         .exact_on(&["x-", "x+"], "u")
 }
 
+/// A steep wall between the states −1 and 1.
+pub fn wall() -> Problem {
+    box_of(vec![axis("x", "-1", "1")], &["u"])
+        .solved_by(&["tanh(10*x/sqrt(2))"])
+        .equation("u_xx/100", "u^3 - u")
+        .exact_on(&["x-", "x+"], "u")
+}
+
+/// Newton from constants stalls.
+pub fn stalling() -> Problem {
+    line("2", "u_xx + u*(u^2 - 1)", "sin(3*x)*exp(x/2)")
+}
+
 fn square(upper: &str, operator: &str, exact: &str) -> Problem {
     box_of(vec![axis("x", "0", upper), axis("y", "0", upper)], &["u"])
         .solved_by(&[exact])

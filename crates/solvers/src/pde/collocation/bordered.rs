@@ -43,6 +43,7 @@ pub struct Bordered {
     blocks: Vec<Block>,
     offsets: Vec<usize>,
     linear: bool,
+    stretch: f64,
     factors: Option<Factors>,
 }
 
@@ -130,6 +131,7 @@ impl Bordered {
             blocks,
             offsets,
             linear: layout.is_linear(),
+            stretch: 1.0,
             factors: None,
         }
     }
@@ -181,6 +183,10 @@ impl Discretised for Bordered {
         self.linear
     }
 
+    fn stretch(&mut self, factor: f64) {
+        self.stretch = factor;
+    }
+
     fn constant(&self, value: f64) -> Vec<f64> {
         let mut state = vec![0.0; self.len()];
         for &offset in &self.offsets[..self.bases.len()] {
@@ -197,8 +203,8 @@ impl Discretised for Bordered {
         for block in &self.blocks {
             let jets = block.derivatives(&tensors);
             let coordinates: Vec<&[f64]> = block.coordinates.iter().map(Vec::as_slice).collect();
-            let jets: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
-            let mut outputs = block.residual.evaluate(&coordinates, &jets);
+            let factor = if block.equation { self.stretch } else { 1.0 };
+            let mut outputs = block.residual.evaluate_stretched(&coordinates, &jets, factor);
             let values = outputs.remove(0);
             if block.equation {
                 square += values.iter().map(|r| r * r).sum::<f64>();

@@ -54,6 +54,7 @@ pub struct Reduced {
     jets: Vec<Vec<Mat<f64>>>,
     values: Vec<Mat<f64>>,
     partials: Vec<Vec<f64>>,
+    stretch: f64,
     preconditioner: Option<KroneckerSolver>,
 }
 
@@ -190,6 +191,7 @@ impl Reduced {
             jets,
             values,
             partials: Vec::new(),
+            stretch: 1.0,
             preconditioner: None,
         }))
     }
@@ -389,6 +391,10 @@ impl Discretised for Reduced {
         self.residual.is_linear()
     }
 
+    fn stretch(&mut self, factor: f64) {
+        self.stretch = factor;
+    }
+
     fn constant(&self, value: f64) -> Vec<f64> {
         let mut coefficients = Tensor::zeros(self.particular.shape().to_vec());
         coefficients.values_mut()[0] = value;
@@ -398,8 +404,7 @@ impl Discretised for Reduced {
     fn evaluate(&self, state: &[f64]) -> Evaluation {
         let jets = self.solution_derivatives(state);
         let coordinates: Vec<&[f64]> = self.coordinates.iter().map(Vec::as_slice).collect();
-        let jets: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
-        let mut outputs = self.residual.evaluate(&coordinates, &jets);
+        let mut outputs = self.residual.evaluate_stretched(&coordinates, &jets, self.stretch);
         let residual = outputs.remove(0);
         let square: f64 = residual.iter().map(|r| r * r).sum();
         let equation_rms = (square / residual.len().max(1) as f64).sqrt();

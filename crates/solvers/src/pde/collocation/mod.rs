@@ -72,7 +72,7 @@ impl Method for Collocation {
             });
         }
         let layout = Layout::new(problem, NAME)?;
-        let mut journal = Journal::new(problem, observer, options.iterations);
+        let mut journal = Journal::new(problem, observer);
         match &options.points {
             Some(points) => {
                 let points = points.resolve(problem.dimension()).ok_or_else(|| SolveError::Option {

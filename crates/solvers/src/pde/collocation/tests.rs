@@ -1,6 +1,6 @@
 use super::*;
 use crate::pde::options::PerAxis;
-use crate::pde::test_problems::{axis, box_of, paper_problem, periodic};
+use crate::pde::test_problems::{axis, box_of, paper_problem, periodic, stalling, wall};
 use crate::pde::{Method, Silent};
 
 fn collocation(points: Option<PerAxis<usize>>, tolerance: f64) -> Collocation {
@@ -244,4 +244,41 @@ fn an_observer_can_stop_the_solve() {
         collocation(Some(PerAxis::All(100)), 1e-9).solve(&paper_problem("ac1"), &mut Stop).unwrap();
     assert_eq!(solution.status, Status::Interrupted);
     assert_eq!(solution.history.len(), 1);
+}
+#[test]
+fn newton_reaches_a_solution_far_from_constant() {
+    let solution = collocation(None, 1e-9).solve(&stalling(), &mut Silent).unwrap();
+    let certificate = solution.certify(&stalling()).unwrap();
+    println!("{:?} {} {certificate:?}", solution.status, solution.iterations);
+    assert_eq!(solution.status, Status::Converged);
+    assert!(certificate.equation_relative < 1e-5);
+}
+
+/// The iterations never exceed what the observer was told is planned.
+struct Plan;
+
+impl Observer for Plan {
+    fn progress(&mut self, progress: crate::pde::Progress) -> std::ops::ControlFlow<()> {
+        assert!(progress.iteration <= progress.planned, "{} of {}", progress.iteration, progress.planned);
+        std::ops::ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn newton_reaches_a_steep_wall() {
+    converged(&wall(), None, 1e-7);
+    converged(&wall(), Some(PerAxis::All(200)), 1e-7);
+    let plane = box_of(vec![axis("x", "-1", "1"), axis("y", "0", "1")], &["u"])
+        .solved_by(&["tanh(5*(x + y/2)*sqrt(2/5))"])
+        .manufactured("(u_xx + u_yy)/25 - u^3 + u")
+        .exact_on(&["x-", "x+", "y-", "y+"], "u");
+    converged(&plane, Some(PerAxis::All(40)), 1e-5);
+}
+
+#[test]
+fn the_plan_covers_the_steps_on_all_grids() {
+    let options = options::Collocation { iterations: 15, ..options::Collocation::default() };
+    let solution = Collocation { options }.solve(&wall(), &mut Plan).unwrap();
+    println!("{} iterations", solution.iterations);
+    assert!(solution.iterations > 15);
 }

@@ -69,7 +69,7 @@ impl Method for FiniteDifference {
         }
         let layout = Layout::new(problem, NAME)?;
         let points = self.points(problem, &layout)?;
-        let mut journal = Journal::new(problem, observer, options.iterations);
+        let mut journal = Journal::new(problem, observer);
 
         let least: Vec<usize> = (0..points.len()).map(|k| least_points(&layout, k, options.order)).collect();
         let mut grids = vec![points.clone()];
@@ -158,8 +158,38 @@ fn solve_grid(
         let axes: Vec<Vec<f64>> = system.nodes.iter().map(|n| positions(n, 0, n.count).1).collect();
         fields.iter().flat_map(|f| f.on_grid(&vec![0; points.len()], &axes).into_values()).collect()
     });
-    let outcome = newton::solve(&mut system, initial, options.iterations, options.tolerance, journal)?;
+    let outcome = newton::solve(&mut system, initial, options.iterations, options.tolerance, journal);
+    let outcome = outcome.map_err(|error| {
+        if options.order == 4 { diagnosed(problem, layout, points, error) } else { error }
+    })?;
     Ok((system.fields(&outcome.state), outcome))
+}
+
+/// A breakdown at order 4, with its reason if it is the instability of the formulas along an axis of second order with both
+/// conditions at one end: order 2, which is stable there, then works on the same grid.
+fn diagnosed(problem: &Problem, layout: &Layout, points: &[usize], error: SolveError) -> SolveError {
+    let evolves = |k: &usize| {
+        let on_axis = |side: Side| {
+            layout.conditions.iter().filter(move |c| c.face.axis == *k && c.face.side == side).count()
+        };
+        let second = layout.orders.iter().any(|orders| orders[*k] >= 2);
+        second && (on_axis(Side::Lower) == 0 || on_axis(Side::Upper) == 0)
+    };
+    let Some(axis) = (0..points.len()).find(evolves) else { return error };
+    if points.len() == 1 || !matches!(error, SolveError::Breakdown(_)) {
+        return error;
+    }
+    let mut stable = Sparse::new(problem, layout, points, 2);
+    let evaluation = stable.evaluate(&stable.constant(0.0));
+    if stable.factorise(&evaluation).is_err() {
+        return error;
+    }
+    let name = problem.axes[axis].name.name();
+    SolveError::Breakdown(format!(
+        "the difference equations of order 4 are unstable with {} points along `{name}`: the step along `{name}` is too \
+         long for those along the other axes; take order = 2, or more points along `{name}`",
+        points[axis]
+    ))
 }
 
 /// The relative L2 error of the last of up to three levels, by the rate at which the levels approach each other.
@@ -239,6 +269,7 @@ struct Sparse {
     blocks: Vec<Block>,
     accuracy: usize,
     linear: bool,
+    stretch: f64,
     symbolic: Option<SymbolicLu<usize>>,
     factors: Option<(Lu<usize, f64>, Vec<f64>)>,
 }
@@ -341,6 +372,7 @@ impl Sparse {
             blocks,
             accuracy,
             linear: layout.is_linear(),
+            stretch: 1.0,
             symbolic: None,
             factors: None,
         }
@@ -430,6 +462,10 @@ impl Discretised for Sparse {
         self.linear
     }
 
+    fn stretch(&mut self, factor: f64) {
+        self.stretch = factor;
+    }
+
     fn constant(&self, value: f64) -> Vec<f64> {
         vec![value; self.len()]
     }
@@ -441,8 +477,8 @@ impl Discretised for Sparse {
         for block in &self.blocks {
             let jets = block.derivatives(&tensors);
             let coordinates: Vec<&[f64]> = block.coordinates.iter().map(Vec::as_slice).collect();
-            let jets: Vec<&[f64]> = jets.iter().map(Vec::as_slice).collect();
-            let mut outputs = block.residual.evaluate(&coordinates, &jets);
+            let factor = if block.equation { self.stretch } else { 1.0 };
+            let mut outputs = block.residual.evaluate_stretched(&coordinates, &jets, factor);
             let values = outputs.remove(0);
             if block.equation {
                 square += values.iter().map(|r| r * r).sum::<f64>();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::pde::Silent;
 use crate::pde::options::PerAxis;
-use crate::pde::test_problems::{axis, box_of, paper_problem, periodic};
+use crate::pde::test_problems::{axis, box_of, paper_problem, periodic, stalling, wall};
 
 fn differences(points: usize, order: usize) -> FiniteDifference {
     let points = Some(PerAxis::All(points));
@@ -114,6 +114,37 @@ fn what_cannot_be_solved_is_refused() {
     assert!(matches!(refuse(&full, 5000, 4), SolveError::Option { key: "points", .. }));
     let missing = plane().manufactured("u_xx + u_yy").exact_on(&["x-", "x+", "y-"], "u");
     assert!(matches!(refuse(&missing, 20, 2), SolveError::NotApplicable { .. }));
+}
+
+#[test]
+fn newton_reaches_a_steep_wall() {
+    assert!(error(&wall(), 2001, 4) <= 1e-6);
+}
+
+#[test]
+fn newton_reaches_a_solution_far_from_constant() {
+    let solution = differences(2001, 4).solve(&stalling(), &mut Silent).unwrap();
+    let certificate = solution.certify(&stalling()).unwrap();
+    println!("{:?} {} {certificate:?}", solution.status, solution.iterations);
+    assert_eq!(solution.status, Status::Converged);
+    assert!(certificate.equation_relative < 1e-5);
+}
+
+#[test]
+fn too_long_a_time_step_at_order_4_is_named() {
+    let wave = box_of(vec![axis("x", "0", "pi"), axis("t", "0", "8*pi")], &["u"])
+        .solved_by(&["sin(x)*cos(t)"])
+        .manufactured("u_tt - u_xx")
+        .exact_on(&["x-", "x+", "t-"], "u")
+        .exact_on(&["t-"], "u_t");
+    let options = options::FiniteDifference {
+        points: Some(PerAxis::Each(vec![65, 129])),
+        ..options::FiniteDifference::default()
+    };
+    let error = FiniteDifference { options }.solve(&wave, &mut Silent).unwrap_err();
+    println!("{error}");
+    assert!(matches!(error, SolveError::Breakdown(_)));
+    assert!(error.to_string().contains("unstable with 129 points along `t`"));
 }
 
 /// Prints error, estimate and seconds: `cargo test --release measure -- --ignored --nocapture`.

@@ -63,8 +63,9 @@ impl Statement {
                          such as `{name} = {{ lower = \"u = 0\", upper = \"u = 0\" }}`, or `{name} = \"periodic\"`"
                     )));
             }
-            // GP-HM weighs the conditions against each other, so it can be given more than determine the solution.
-            if given > needed && !matches!(self.method, MethodChoice::GpHm(_)) {
+            // GP-HM weighs the conditions against each other, so it can be given more than determine the solution; auto
+            // then chooses it.
+            if given > needed && !matches!(self.method, MethodChoice::GpHm(_) | MethodChoice::Auto(_)) {
                 let surplus = stated
                     .conditions
                     .iter()
@@ -73,7 +74,9 @@ impl Statement {
                     .map_or_else(place, |condition| condition.located.span.clone());
                 return Err(StatementError::new(message, surplus)
                     .expected(format!("{} on the faces of `{name}`", counted(needed, "condition")))
-                    .help("only the method gp-hm takes more conditions than determine the solution"));
+                    .help(
+                        "only the methods gp-hm and auto take more conditions than determine the solution",
+                    ));
             }
         }
         Ok(())

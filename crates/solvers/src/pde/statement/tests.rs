@@ -166,10 +166,11 @@ fn conditions_are_counted() {
     refused(&one, "1 condition along `x` where the equation needs 2", "x");
     let none = GOOD.replace("[conditions]\nx = { lower = \"u = 0\", upper = \"u = sin(200*pi)\" }", "");
     refused(&none, "no condition along `x` where the equation needs 2", "\"u_xx = -omega^2*sin(omega*x)\"");
-    // More than enough: for gp-hm only.
+    // More than enough: for gp-hm only, and for auto, which then chooses gp-hm.
     let three = changed("lower = \"u = 0\"", "lower = [\"u = 0\", \"u_x = omega\"]");
     Statement::parse(&three).expect("gp-hm takes it");
-    let error = Statement::parse_for_method(&three, "auto").expect_err("one too many");
+    Statement::parse_for_method(&three, "auto").expect("auto takes it");
+    let error = Statement::parse_for_method(&three, "collocation").expect_err("one too many");
     assert!(error.message.contains("3 conditions along `x` where the equation needs 2"), "{error:?}");
     let periodic = changed("{ lower = \"u = 0\", upper = \"u = sin(200*pi)\" }", "\"periodic\"");
     assert!(Statement::parse(&periodic).expect("well stated").problem.axes[0].periodic);
