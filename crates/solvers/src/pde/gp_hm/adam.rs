@@ -259,6 +259,9 @@ pub fn solve(
     if let Some(best) = training.checkpoint_errors.iter().copied().reduce(f64::min) {
         figures.push(("error-best-checkpoint".to_string(), best));
     }
+    let components = spectra(&stage.last).into_iter().flat_map(|spectrum| spectrum.components);
+    let pruned = components.filter(|component| component.weight < 1e-3).count();
+    figures.push(("weights-below-1e-3-last".to_string(), pruned as f64));
     figures
         .push(("seconds-per-step".to_string(), start.elapsed().as_secs_f64() / training.done.max(1) as f64));
     Ok(Solution {
