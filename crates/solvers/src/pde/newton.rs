@@ -70,6 +70,39 @@ pub trait Discretised {
     fn not_finite(&self, evaluation: &Evaluation) -> SolveError;
 }
 
+impl Evaluation {
+    /// From each block's outputs (its residuals, then their partial derivatives) and whether it is one of the equations'.
+    pub fn gather(total: usize, blocks: impl Iterator<Item = (bool, Vec<Vec<f64>>)>) -> Self {
+        let (mut residual, mut partials) = (Vec::with_capacity(total), Vec::new());
+        let (mut square, mut count) = (0.0, 0usize);
+        for (equation, mut outputs) in blocks {
+            let values = outputs.remove(0);
+            if equation {
+                square += values.iter().map(|r| r * r).sum::<f64>();
+                count += values.len();
+            }
+            residual.extend(values);
+            partials.push(outputs);
+        }
+        Evaluation { residual, equation_rms: (square / count.max(1) as f64).sqrt(), partials }
+    }
+}
+
+/// Refuses a tolerance that is not positive, and no iterations.
+///
+/// # Errors
+/// [`SolveError::Option`] with the option's key.
+pub fn require_limits(tolerance: f64, iterations: usize) -> Result<(), SolveError> {
+    if !(tolerance.is_finite() && tolerance > 0.0) {
+        let message = format!("{tolerance} is not a positive number");
+        return Err(SolveError::Option { key: "tolerance", message });
+    }
+    if iterations == 0 {
+        return Err(SolveError::Option { key: "iterations", message: "0; at least 1 is needed".to_string() });
+    }
+    Ok(())
+}
+
 /// The first point of a block at which values are not finite, as an error.
 pub fn not_finite_at(names: &[String], label: &str, coordinates: &[Vec<f64>], point: usize) -> SolveError {
     let place: Vec<String> =

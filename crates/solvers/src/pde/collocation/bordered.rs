@@ -198,22 +198,13 @@ impl Discretised for Bordered {
 
     fn evaluate(&self, state: &[f64]) -> Evaluation {
         let tensors = self.tensors(state);
-        let (mut residual, mut partials) = (Vec::with_capacity(self.len()), Vec::new());
-        let (mut square, mut count) = (0.0, 0usize);
-        for block in &self.blocks {
+        let outputs = self.blocks.iter().map(|block| {
             let jets = block.derivatives(&tensors);
             let coordinates: Vec<&[f64]> = block.coordinates.iter().map(Vec::as_slice).collect();
             let factor = if block.equation { self.stretch } else { 1.0 };
-            let mut outputs = block.residual.evaluate_stretched(&coordinates, &jets, factor);
-            let values = outputs.remove(0);
-            if block.equation {
-                square += values.iter().map(|r| r * r).sum::<f64>();
-                count += values.len();
-            }
-            residual.extend(values);
-            partials.push(outputs);
-        }
-        Evaluation { residual, equation_rms: (square / count.max(1) as f64).sqrt(), partials }
+            (block.equation, block.residual.evaluate_stretched(&coordinates, &jets, factor))
+        });
+        Evaluation::gather(self.len(), outputs)
     }
 
     fn factorise(&mut self, evaluation: &Evaluation) -> Result<(), SolveError> {

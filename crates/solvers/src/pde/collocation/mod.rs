@@ -61,16 +61,7 @@ impl Method for Collocation {
 
     fn solve(&self, problem: &Problem, observer: &mut dyn Observer) -> Result<Solution, SolveError> {
         let options = &self.options;
-        if !(options.tolerance.is_finite() && options.tolerance > 0.0) {
-            let message = format!("{} is not a positive number", options.tolerance);
-            return Err(SolveError::Option { key: "tolerance", message });
-        }
-        if options.iterations == 0 {
-            return Err(SolveError::Option {
-                key: "iterations",
-                message: "0; at least 1 is needed".to_string(),
-            });
-        }
+        newton::require_limits(options.tolerance, options.iterations)?;
         let layout = Layout::new(problem, NAME)?;
         let mut journal = Journal::new(problem, observer);
         match &options.points {

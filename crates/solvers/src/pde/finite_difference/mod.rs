@@ -53,16 +53,7 @@ impl Method for FiniteDifference {
 
     fn solve(&self, problem: &Problem, observer: &mut dyn Observer) -> Result<Solution, SolveError> {
         let options = &self.options;
-        if !(options.tolerance.is_finite() && options.tolerance > 0.0) {
-            let message = format!("{} is not a positive number", options.tolerance);
-            return Err(SolveError::Option { key: "tolerance", message });
-        }
-        if options.iterations == 0 {
-            return Err(SolveError::Option {
-                key: "iterations",
-                message: "0; at least 1 is needed".to_string(),
-            });
-        }
+        newton::require_limits(options.tolerance, options.iterations)?;
         if options.order != 2 && options.order != 4 {
             let message = format!("{}; expected 2 or 4", options.order);
             return Err(SolveError::Option { key: "order", message });
@@ -472,22 +463,13 @@ impl Discretised for Sparse {
 
     fn evaluate(&self, state: &[f64]) -> Evaluation {
         let tensors = self.tensors(state);
-        let (mut residual, mut partials) = (Vec::with_capacity(self.len()), Vec::new());
-        let (mut square, mut count) = (0.0, 0usize);
-        for block in &self.blocks {
+        let outputs = self.blocks.iter().map(|block| {
             let jets = block.derivatives(&tensors);
             let coordinates: Vec<&[f64]> = block.coordinates.iter().map(Vec::as_slice).collect();
             let factor = if block.equation { self.stretch } else { 1.0 };
-            let mut outputs = block.residual.evaluate_stretched(&coordinates, &jets, factor);
-            let values = outputs.remove(0);
-            if block.equation {
-                square += values.iter().map(|r| r * r).sum::<f64>();
-                count += values.len();
-            }
-            residual.extend(values);
-            partials.push(outputs);
-        }
-        Evaluation { residual, equation_rms: (square / count.max(1) as f64).sqrt(), partials }
+            (block.equation, block.residual.evaluate_stretched(&coordinates, &jets, factor))
+        });
+        Evaluation::gather(self.len(), outputs)
     }
 
     fn factorise(&mut self, evaluation: &Evaluation) -> Result<(), SolveError> {

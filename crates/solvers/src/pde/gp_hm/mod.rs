@@ -8,7 +8,10 @@
 //! - [`grid`]: the problem on the grid;
 //! - [`process`]: the paper's objective and its gradient, on Toeplitz and Kronecker structure;
 //! - [`adam`]: the paper's inference;
-//! - [`profiled`]: ours, with the solution values eliminated.
+//! - [`profiled`]: ours, with the solution values eliminated, on
+//! - [`modes`]: the processes in their eigenvectors, from
+//! - [`spectrum`]: the frequencies that the data show, by
+//! - [`lbfgs`]: the optimiser.
 
 mod adam;
 mod grid;

@@ -308,8 +308,7 @@ impl<'g> Process<'g> {
                 .collect();
             let mut lag_cotangents: Vec<Vec<Vec<f64>>> =
                 matrices.iter().map(|m| vec![vec![0.0; m.extent]; m.orders.len()]).collect();
-            for (k, derivative) in grid.derivatives.iter().enumerate().filter(|(_, d)| d.unknown == unknown) {
-                let _ = derivative;
+            for (k, _) in grid.derivatives.iter().enumerate().filter(|(_, d)| d.unknown == unknown) {
                 let mut cotangent = Tensor::new(grid.shape.clone(), std::mem::take(&mut cotangents[k]));
                 for link in chains[k].iter().rev() {
                     let m = &matrices[link.axis];

@@ -111,7 +111,6 @@ struct Candidate {
     /// The equations' residual between the grid points, relative to their largest term.
     held_out: f64,
     criterion: f64,
-    error: Option<f64>,
     ranks: Vec<Vec<usize>>,
     cut: f64,
     converged: bool,
@@ -258,9 +257,6 @@ pub fn solve(
     }
     let mut figures =
         vec![("criterion".to_string(), best.criterion), ("held-out-residual".to_string(), best.held_out)];
-    if let Some(error) = best.error {
-        figures.push(("error".to_string(), error));
-    }
     figures.push(("kernel-evaluations".to_string(), inference.evaluations as f64));
     figures.push((
         "modes".to_string(),
@@ -428,7 +424,6 @@ impl<'a> Profiled<'a> {
             kernels: kernels.to_vec(),
             held_out,
             criterion: mean(fit.conditions) + mean(fit.equations),
-            error,
             ranks: process.ranks(),
             cut: process.cut,
             converged: fit.converged,
