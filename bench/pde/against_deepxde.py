@@ -26,8 +26,10 @@ BINARY = ROOT / "target" / "release" / "mathesis"
 # Length of the interval, grid points, exact solution.
 PROBLEMS = {
     "u1": (2 * np.pi, 400, lambda x: np.sin(100 * x)),
+    "u2": (1.0, 900, lambda x: np.sin(x) + 0.1 * np.sin(20 * x) + 0.05 * np.sin(100 * x)),
     "u3": (2 * np.pi, 400, lambda x: np.sin(6 * x) * np.cos(100 * x)),
     "u4": (2 * np.pi, 900, lambda x: x * np.sin(200 * x)),
+    "u5": (1.0, 400, lambda x: np.sin(500 * x) - 2 * (x - 0.5) ** 2),
 }
 
 
@@ -37,7 +39,7 @@ def mathesis(problem, change):
     head = text[: text.index("[method]")]
     table = {} if "name" in change else dict(line.split(" = ") for line in text[text.index("[method]") :].splitlines()[1:] if line)
     table |= change
-    text = head + "[method]\n" + "".join(f"{key} = {value}\n" for key, value in table.items())
+    text = head + "[method]\n" + "".join(f"{key} = {value}\n" for key, value in table.items() if value is not None)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "problem.toml"
         file.write_text(text)
@@ -64,8 +66,10 @@ def network(problem, seconds):
 
         value = {
             "u1": lambda t: -1e4 * jnp.sin(100 * t),
+            "u2": lambda t: -jnp.sin(t) - 40 * jnp.sin(20 * t) - 500 * jnp.sin(100 * t),
             "u3": lambda t: -10036 * jnp.sin(6 * t) * jnp.cos(100 * t) - 1200 * jnp.cos(6 * t) * jnp.sin(100 * t),
             "u4": lambda t: 400 * jnp.cos(200 * t) - 40000 * t * jnp.sin(200 * t),
+            "u5": lambda t: -250000 * jnp.sin(500 * t) - 4,
         }[problem](x)
         return second - value
 
@@ -87,7 +91,7 @@ def network(problem, seconds):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--steps", type=int, default=20000)
-    arguments.add_argument("--problems", default="u1,u3,u4")
+    arguments.add_argument("--problems", default="u1,u2,u3,u4,u5")
     options = arguments.parse_args()
     print("| problem | method | relative L2 error | seconds |\n|---|---|---|---|")
     for problem in options.problems.split(","):
@@ -97,7 +101,7 @@ def main():
         figures = adam["result"]["figures"]
         rows.append((f"gp-hm, Adam, {options.steps} steps (best checkpoint)", figures["error-best-checkpoint"], seconds))
         rows.append(("gp-hm, Adam (smallest criterion)", adam["result"]["certificate"]["error"][0], seconds))
-        profiled = mathesis(problem, {"kernel": '"gaussian-mixture"', "inference": '"profiled"'})
+        profiled = mathesis(problem, {"kernel": '"gaussian-mixture"', "inference": '"profiled"', "change-point": None})
         rows.append(("gp-hm, profiled", profiled["result"]["certificate"]["error"][0], profiled["result"]["seconds"]))
         collocation = mathesis(problem, {"name": '"collocation"'})
         rows.append(("Chebyshev collocation", collocation["result"]["certificate"]["error"][0], collocation["result"]["seconds"]))
