@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mathesis_solvers::pde::StatementError;
+use mathesis_solvers::statement::StatementError;
 use miette::{Diagnostic, LabeledSpan, NamedSource, Report, SourceCode};
 
 /// Why a command does not end with exit code 0.

@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
+use mathesis_solvers::Status;
 use mathesis_solvers::pde::{
-    Certificate, Condition, MethodChoice, Problem, Side, Solution, Spectrum, Statement, Status,
+    Certificate, Condition, MethodChoice, Problem, Side, Solution, Spectrum, Statement,
 };
 use serde::Serialize;
 

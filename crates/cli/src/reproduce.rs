@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use mathesis_solvers::Status;
 use mathesis_solvers::pde::options::{Collocation, Inference, Kernel};
-use mathesis_solvers::pde::{Certificate, MethodChoice, Solution, Statement, Status};
+use mathesis_solvers::pde::{Certificate, MethodChoice, Solution, Statement};
 use serde::{Deserialize, Serialize};
 
 use crate::experiments;

@@ -1,9 +1,8 @@
 //! GP-HM on the published problems: the golden trajectories of the paper's inference, and ours.
 
 use mathesis_solvers::pde::options::{GpHm as Options, Inference, Kernel, PerAxis};
-use mathesis_solvers::pde::{
-    GpHm, Method, MethodChoice, Observer, Problem, Silent, Solution, SolveError, Statement,
-};
+use mathesis_solvers::pde::{GpHm, Method, MethodChoice, Problem, Solution, SolveError, Statement};
+use mathesis_solvers::{Observer, Progress, Silent};
 
 const U1: &str = include_str!("../../../experiments/gp-hm/problems/u1.toml");
 const U2: &str = include_str!("../../../experiments/gp-hm/problems/u2.toml");
@@ -158,7 +157,7 @@ fn frequencies_above_nyquist_are_warned_of() {
     #[derive(Default)]
     struct Notes(Vec<String>);
     impl Observer for Notes {
-        fn progress(&mut self, _: mathesis_solvers::pde::Progress) -> std::ops::ControlFlow<()> {
+        fn progress(&mut self, _: Progress) -> std::ops::ControlFlow<()> {
             std::ops::ControlFlow::Continue(())
         }
         fn note(&mut self, message: &str) {

@@ -1,8 +1,7 @@
 //! The one shape of all methods: a problem in, a [`Solution`] out, progress on the way.
 
-use std::ops::ControlFlow;
-
 use super::{Problem, Solution};
+use crate::Observer;
 
 /// Why a problem could not be solved at all. (Not converging is a [`super::Status`] of the solution, not an error.)
 #[derive(Debug, thiserror::Error)]
@@ -40,38 +39,6 @@ pub enum SolveError {
     /// The linear algebra broke down and no finite solution exists to return.
     #[error("{0}")]
     Breakdown(String),
-}
-
-/// Where a running solve stands.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Iterations done.
-    pub iteration: usize,
-    /// Iterations planned at most.
-    pub planned: usize,
-    /// Root mean square of the equation's residual now, if known.
-    pub residual: Option<f64>,
-    /// Relative L2 error against the exact solution now, if known.
-    pub error: Option<f64>,
-}
-
-/// Sees a solve while it runs, and may stop it.
-pub trait Observer {
-    /// Called now and then; `Break` ends the solve early with what has been reached.
-    fn progress(&mut self, progress: Progress) -> ControlFlow<()>;
-    /// A remark of the method for the user, such as a chosen fall-back.
-    fn note(&mut self, message: &str) {
-        let _ = message;
-    }
-}
-
-/// An observer that looks away.
-pub struct Silent;
-
-impl Observer for Silent {
-    fn progress(&mut self, _: Progress) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
 }
 
 /// A way to solve a [`Problem`].

@@ -22,14 +22,18 @@ pub use collocation::Collocation;
 pub use field::{Basis, Field, Term};
 pub use finite_difference::FiniteDifference;
 pub use gp_hm::GpHm;
-pub use method::{Method, Observer, Progress, Silent, SolveError};
+pub use method::{Method, SolveError};
 pub use problem::{Axis, Condition, Derivative, Face, Problem, Side};
 pub use residual::Residual;
 pub use solution::{
-    Certificate, Component, Errors, HistoryPoint, Solution, Spectrum, Status, evaluate_on_grid,
-    grid_coordinates, test_points,
+    Certificate, Component, Errors, HistoryPoint, Solution, Spectrum, evaluate_on_grid, grid_coordinates,
+    test_points,
 };
-pub use statement::{MethodChoice, Statement, StatementError};
+pub use statement::{MethodChoice, Statement};
+
+#[cfg(test)]
+use crate::Silent;
+use crate::{Observer, Progress, Status};
 
 #[cfg(test)]
 mod test_problems;

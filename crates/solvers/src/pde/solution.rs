@@ -6,20 +6,7 @@ use mathesis_symbolic::Program;
 use serde::Serialize;
 
 use super::{Field, Problem, Residual, Side, SolveError};
-
-/// How a solve ended.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "state", content = "detail")]
-pub enum Status {
-    /// The method's own criterion was met.
-    Converged,
-    /// The planned iterations were used up; the best state seen is returned.
-    IterationLimit,
-    /// Stopped from outside; the best state seen is returned.
-    Interrupted,
-    /// The iteration could not go on, for the stated reason; the best state seen is returned.
-    Stalled(String),
-}
+use crate::Status;
 
 /// One recorded moment of a solve.
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -23,11 +23,9 @@
 //! name = "gp-hm"
 //! ```
 //!
-//! - [`reader`]: TOML with places;
-//! - [`checks`]: is the problem well stated: number of conditions, corners, the exact solution.
+//! [`checks`]: is the problem well stated: number of conditions, corners, the exact solution.
 
 mod checks;
-mod reader;
 #[cfg(test)]
 mod tests;
 
@@ -38,48 +36,14 @@ use mathesis_symbolic::{Expr, Symbol};
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
-use self::reader::{Located, entries, one_of, one_or_more, only_keys, table};
 use super::{
     Auto, Axis, Collocation, Condition, Derivative, Face, FiniteDifference, GpHm, Method, Problem, Side,
     SolveError, evaluate_on_grid, options,
 };
-
-/// What is wrong with a problem file, and where.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{message}")]
-pub struct StatementError {
-    /// What is wrong.
-    pub message: String,
-    /// The place, in bytes of the file's text.
-    pub span: Range<usize>,
-    /// What should stand there.
-    pub expected: Option<String>,
-    /// A way out, such as the nearest valid word.
-    pub help: Option<String>,
-}
-
-impl StatementError {
-    fn new(message: impl Into<String>, span: Range<usize>) -> Self {
-        StatementError { message: message.into(), span, expected: None, help: None }
-    }
-
-    fn expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = Some(expected.into());
-        self
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-
-    fn suggest(self, word: Option<String>) -> Self {
-        match word {
-            Some(word) => self.help(format!("did you mean `{word}`?")),
-            None => self,
-        }
-    }
-}
+use crate::statement::{
+    Located, StatementError, counted, document, entries, nearest, one_of, one_or_more, only_keys,
+    option_error, table,
+};
 
 /// A method with its options: the `[method]` table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -205,12 +169,7 @@ impl Statement {
     }
 
     fn read(text: &str, method: Option<&str>) -> Result<Statement, StatementError> {
-        let document = DeTable::parse(text).map_err(|error| {
-            let message = error.message().lines().next().unwrap_or("not a TOML document").to_string();
-            StatementError::new(message, error.span().unwrap_or(0..0)).help(
-                "the file is read as TOML: [tables] of `key = value` lines, with expressions in double quotes",
-            )
-        })?;
+        let document = document(text)?;
         let mut reader = Reader { text, document: document.get_ref(), scope: Scope::default() };
         for (key, _) in entries(reader.document) {
             if !TABLES.contains(&key.text.as_str()) {
@@ -689,7 +648,7 @@ impl Reader<'_, '_> {
             return Err(unknown_method(&name, places.method));
         }
         let stated = MethodChoice::read(toml::Spanned::new(value.span(), table), &name)
-            .map_err(|error| option_error(&name, &error, places.method.clone()))?;
+            .map_err(|error| option_error(&format!("`{name}`"), &error, places.method.clone()))?;
         match wanted {
             Some(wanted) if wanted != name => {
                 Ok((by_default(wanted)?, Places { method: places.method, ..Places::default() }))
@@ -697,45 +656,4 @@ impl Reader<'_, '_> {
             _ => Ok((stated, places)),
         }
     }
-}
-
-/// A complaint of the deserialiser about an option, in our words.
-fn option_error(method: &str, error: &toml::de::Error, fallback: Range<usize>) -> StatementError {
-    let span = error.span().unwrap_or(fallback);
-    let message = error.message();
-    // The deserialiser quotes the wrong word first, then the valid ones.
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let unknown_word = |what: &str, wrong: &str, valid: &[&str]| {
-        StatementError::new(format!("`{method}` has no {what} `{wrong}`"), span.clone())
-            .expected(one_of(valid))
-            .suggest(nearest(wrong, valid.iter().copied()))
-    };
-    match quoted.as_slice() {
-        [wrong, valid @ ..] if message.starts_with("unknown field") => unknown_word("option", wrong, valid),
-        [wrong, valid @ ..] if message.starts_with("unknown variant") => unknown_word("choice", wrong, valid),
-        _ if message.contains("PerAxis") => {
-            StatementError::new("the option has a value of the wrong kind", span)
-                .expected("a non-negative number, or a list with one for each axis")
-        }
-        _ => match message.split_once(", expected ") {
-            Some((found, expected)) => {
-                StatementError::new(found.to_string(), span).expected(expected.to_string())
-            }
-            None => StatementError::new(message.to_string(), span),
-        },
-    }
-}
-
-/// The word that is meant, if one is near enough.
-fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    words
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(word.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate.to_string())
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

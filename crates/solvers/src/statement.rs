@@ -1,17 +1,83 @@
-//! Walking a TOML document without losing where things stand: every complaint can point at its place in the file.
+//! Reading problem files: TOML whose places are not lost, so that every complaint can point at its place in the file.
+//!
+//! A room whose file is plain data reads it with [`read`]; one whose values are expressions walks the [`document`].
 
 use std::ops::Range;
 
 use mathesis_symbolic::{Expr, ParseError, Symbol, parse, parse_equation};
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{StatementError, nearest};
+/// What is wrong with a problem file, and where.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct StatementError {
+    /// What is wrong.
+    pub message: String,
+    /// The place, in bytes of the file's text.
+    pub span: Range<usize>,
+    /// What should stand there.
+    pub expected: Option<String>,
+    /// A way out, such as the nearest valid word.
+    pub help: Option<String>,
+}
+
+impl StatementError {
+    /// A complaint about a place.
+    pub fn new(message: impl Into<String>, span: Range<usize>) -> Self {
+        StatementError { message: message.into(), span, expected: None, help: None }
+    }
+
+    /// With what should stand there.
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// With a way out.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// With the word that is meant, if there is one.
+    pub fn suggest(self, word: Option<String>) -> Self {
+        match word {
+            Some(word) => self.help(format!("did you mean `{word}`?")),
+            None => self,
+        }
+    }
+}
+
+/// The document of a problem file.
+///
+/// # Errors
+/// If the text is not TOML.
+pub fn document(text: &str) -> Result<Spanned<DeTable<'_>>, StatementError> {
+    DeTable::parse(text).map_err(|error| {
+        let message = error.message().lines().next().unwrap_or("not a TOML document").to_string();
+        StatementError::new(message, error.span().unwrap_or(0..0)).help(
+            "the file is read as TOML: [tables] of `key = value` lines, with expressions in double quotes",
+        )
+    })
+}
+
+/// A problem file as plain data; fields of type [`Spanned`] remember their places for later complaints.
+///
+/// # Errors
+/// If the text is not TOML or does not fit the type: an unknown key is answered with the nearest valid one.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, StatementError> {
+    document(text)?;
+    toml::from_str(text).map_err(|error| option_error("the file", &error, 0..0))
+}
 
 /// A text of the file, the place of the whole value, and where the text itself starts if it stands there verbatim.
 #[derive(Clone, Debug)]
-pub(super) struct Located {
+pub struct Located {
+    /// The text.
     pub text: String,
+    /// The place of the whole value.
     pub span: Range<usize>,
     start: Option<usize>,
 }
@@ -100,7 +166,7 @@ impl Located {
 }
 
 /// A table of the document, where one is expected.
-pub(super) fn table<'a, 'i>(
+pub fn table<'a, 'i>(
     value: &'a Spanned<DeValue<'i>>,
     name: &str,
     shape: &str,
@@ -115,14 +181,14 @@ pub(super) fn table<'a, 'i>(
 }
 
 /// The entries of a table in the order of the file.
-pub(super) fn entries<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(Located, &'a Spanned<DeValue<'i>>)> {
+pub fn entries<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(Located, &'a Spanned<DeValue<'i>>)> {
     let mut entries: Vec<_> = table.iter().map(|(key, value)| (Located::key(key), value)).collect();
     entries.sort_by_key(|(key, _)| key.span.start);
     entries
 }
 
 /// Refuse keys that a table does not have.
-pub(super) fn only_keys(table: &DeTable<'_>, place: &str, known: &[&str]) -> Result<(), StatementError> {
+pub fn only_keys(table: &DeTable<'_>, place: &str, known: &[&str]) -> Result<(), StatementError> {
     for (key, _) in entries(table) {
         if !known.contains(&key.text.as_str()) {
             return Err(StatementError::new(format!("{place} has no key `{}`", key.text), key.span)
@@ -134,7 +200,7 @@ pub(super) fn only_keys(table: &DeTable<'_>, place: &str, known: &[&str]) -> Res
 }
 
 /// A string, or a list of strings.
-pub(super) fn one_or_more(
+pub fn one_or_more(
     document: &str,
     value: &Spanned<DeValue<'_>>,
     what: &str,
@@ -146,12 +212,55 @@ pub(super) fn one_or_more(
 }
 
 /// "one of `a`, `b`", or "`a`".
-pub(super) fn one_of(words: &[&str]) -> String {
+pub fn one_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     if let [word] = quoted.as_slice() { word.clone() } else { format!("one of {}", quoted.join(", ")) }
 }
 
-pub(super) fn article(type_name: &str) -> String {
+/// "a table", "an array".
+pub fn article(type_name: &str) -> String {
     let vowel = type_name.starts_with(['a', 'e', 'i', 'o', 'u']);
     format!("{} {type_name}", if vowel { "an" } else { "a" })
+}
+
+/// A complaint of the deserialiser about a table (such as a method's options), in our words; `place` names the table.
+pub fn option_error(place: &str, error: &toml::de::Error, fallback: Range<usize>) -> StatementError {
+    let span = error.span().unwrap_or(fallback);
+    let message = error.message();
+    // The deserialiser quotes the wrong word first, then the valid ones.
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let unknown_word = |what: &str, wrong: &str, valid: &[&str]| {
+        StatementError::new(format!("{place} has no {what} `{wrong}`"), span.clone())
+            .expected(one_of(valid))
+            .suggest(nearest(wrong, valid.iter().copied()))
+    };
+    match quoted.as_slice() {
+        [wrong, valid @ ..] if message.starts_with("unknown field") => unknown_word("option", wrong, valid),
+        [wrong, valid @ ..] if message.starts_with("unknown variant") => unknown_word("choice", wrong, valid),
+        _ if message.contains("PerAxis") => {
+            StatementError::new("the option has a value of the wrong kind", span)
+                .expected("a non-negative number, or a list with one for each axis")
+        }
+        _ => match message.split_once(", expected ") {
+            Some((found, expected)) => {
+                StatementError::new(found.to_string(), span).expected(expected.to_string())
+            }
+            None => StatementError::new(message.to_string(), span),
+        },
+    }
+}
+
+/// The word that is meant, if one is near enough.
+pub fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    words
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(word.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate.to_string())
+}
+
+/// "1 noun", "2 nouns".
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
