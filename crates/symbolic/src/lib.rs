@@ -5,6 +5,8 @@
 //! - [`Expr::differentiate`], [`Expr::substitute`] and [`Expr::expand`] are the calculus and the algebra.
 //! - [`Expr::evaluate_exact`] and [`Expr::evaluate_f64`] give the value at one point.
 //! - [`Program`] carries expressions into arrays of `f64`: compiled once, evaluated block by block.
+//! - [`formula`] reads LaTeX and plain text as it is written, and finds the values of its scalars.
+//! - [`interval`] encloses real and complex values rigorously, to any number of digits.
 //!
 //! The inside: `canonical` is the only module that makes sums, products and powers, `function` the only one that
 //! makes functions, and `assumption` knows about signs.
@@ -15,7 +17,9 @@ mod canonical;
 mod evaluate;
 mod expand;
 mod expression;
+pub mod formula;
 mod function;
+pub mod interval;
 mod latex;
 mod number;
 mod parse;

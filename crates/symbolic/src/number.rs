@@ -50,6 +50,7 @@ impl Rational {
         Rational(Small(value as i64, 1))
     }
 
+    /// One half.
     pub(crate) fn half() -> Self {
         Rational(Small(1, 2))
     }
