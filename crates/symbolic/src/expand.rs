@@ -22,7 +22,12 @@ impl Expr {
     /// The work is bounded: what has more than about a million terms stays a product or a power. Denominators are
     /// multiplied out inside, but not split.
     pub fn expand(&self) -> Expr {
-        Expansion { work_left: LARGEST_WORK, known: HashMap::new() }.expand(self)
+        self.expand_within(LARGEST_WORK)
+    }
+
+    /// [`Expr::expand`] that forms at most `work` products of terms; what would take more stays as it is.
+    pub fn expand_within(&self, work: u64) -> Expr {
+        Expansion { work_left: work.min(LARGEST_WORK), known: HashMap::new() }.expand(self)
     }
 }
 

@@ -235,7 +235,7 @@ fn apply_exactly(operation: Operation, arguments: &[Rational]) -> Option<Rationa
             let n = n.is_integer().then(|| n.numerator().to_u32())??;
             (n <= LARGEST_FACTORIAL).then(|| Rational::integer(factorial(n)))
         }
-        (Operation::Binomial, [n, k]) => {
+        (Operation::Binomial, [_, k]) => {
             let values = integers()?;
             let (n, k) = (values[0].to_u32()?, k.is_integer().then(|| values[1].to_i64())??);
             if k < 0 || k > i64::from(n) {
