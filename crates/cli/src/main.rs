@@ -1,5 +1,6 @@
 //! The `mathesis` binary: argument parsing, progress, tables and reports around the library crates. No method lives here.
 
+mod check;
 mod experiments;
 mod failure;
 mod outcome;
@@ -20,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   mathesis solve examples/poisson-high-frequency.toml    solve a problem file and write a report
   mathesis solve heat.toml --method collocation --json   another method; the result as JSON
+  mathesis check '\\frac{1}{2}' 0.5                         are two answers equal, and why
   mathesis papers                                        the published methods and their state
   mathesis reproduce gp-hm --quick                       a published experiment, in about two minutes
 
@@ -40,6 +42,8 @@ struct CommandLine {
 enum Verb {
     /// Solve the problem that a file states, and write a run folder with a report.
     Solve(solve::Arguments),
+    /// Say whether two mathematical answers are equal, and why; one pair or a file of pairs.
+    Check(check::Arguments),
     /// List the published methods with their state.
     Papers(papers::Arguments),
     /// Run a published experiment and set the measured figures beside the published ones.
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
 
     let outcome = match command_line.verb {
         Verb::Solve(arguments) => solve::run(&arguments),
+        Verb::Check(arguments) => check::run(&arguments),
         Verb::Papers(arguments) => papers::run(&arguments),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
     };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use mathesis_reasoning::answers::{Language, Mode, Options, check, extract};
+use mathesis_reasoning::answers::{Language, Mode, Options, check, extract, mgsm};
 use serde_json::Value;
 
 fn folder(name: &str) -> Option<PathBuf> {
@@ -112,7 +112,11 @@ fn references_equal_themselves() {
         count += usize::from(check(answer, answer, &options).is_equal());
         // A form that is not identical: everything must be read.
         let other = format!("${}$ ", answer.replace("\\frac", "\\dfrac"));
-        differently_spaced += usize::from(check(answer, &other, &options).is_equal());
+        let verdict = check(answer, &other, &options);
+        differently_spaced += usize::from(verdict.is_equal());
+        if !verdict.is_equal() {
+            println!("{answer} | {other}: {verdict:?}");
+        }
     }
     println!("identical {count}, in dollars with \\dfrac {differently_spaced}");
     assert_eq!(count, 5000);
@@ -134,12 +138,12 @@ fn grade_school_solutions() {
         for (at, model) in models.iter().enumerate() {
             let solution = row[model]["solution"].as_str().unwrap();
             if let Some(answer) = solution.lines().last().and_then(|line| line.strip_prefix("A:")) {
-                last_line[at] += usize::from(check(&gold, answer.trim(), &Options::of(Mode::Gsm8k)).is_equal());
+                last_line[at] +=
+                    usize::from(check(&gold, answer.trim(), &Options::of(Mode::Gsm8k)).is_equal());
             }
             let options = Options::of(Mode::MathOctopus);
             let answer = extract(solution, &options).unwrap().answer;
-            let reference = extract(truth, &options).unwrap().answer;
-            octopus[at] += usize::from(check(&reference, &answer, &options).is_equal());
+            octopus[at] += usize::from(check(&gold, &answer, &options).is_equal());
             if let Some(found) = extract(solution, &Options::default()) {
                 strict[at] += usize::from(check(&gold, &found.answer, &Options::default()).is_equal());
             }
@@ -149,6 +153,33 @@ fn grade_school_solutions() {
     assert_eq!(last_line, [286, 515, 458, 742]);
     assert_eq!(octopus, [291, 515, 459, 742]);
     assert_eq!(strict, [286, 515, 458, 742]);
+}
+
+#[test]
+fn native_answer_sentences() {
+    let Some(folder) = folder("mgsm") else { return };
+    let text = std::fs::read_to_string(folder.join("exemplars.json")).unwrap();
+    let exemplars: Value = serde_json::from_str(&text).unwrap();
+    let golds: Vec<String> =
+        exemplars["number_answers"].as_array().unwrap().iter().map(|number| number.to_string()).collect();
+    for language in Language::ALL {
+        let (mut native, mut strict) = (0, 0);
+        for (at, gold) in golds.iter().enumerate() {
+            let answer = exemplars["exemplars"][language.code()][(at + 1).to_string()]["a"].as_str().unwrap();
+            native += usize::from(mgsm::native_answer(answer, language).as_ref() == Some(gold));
+            let options = Options { language: Some(language), ..Options::default() };
+            let found = extract(answer, &options).unwrap().answer;
+            strict += usize::from(check(gold, &found, &options).is_equal());
+        }
+        let expected = match language {
+            Language::Bn => 0,
+            Language::De => 7,
+            Language::Ja => 5,
+            _ => 8,
+        };
+        println!("{}: native {native}, strict {strict}", language.code());
+        assert_eq!((native, strict), (expected, 8), "{}", language.code());
+    }
 }
 
 #[test]
@@ -183,7 +214,9 @@ fn sampled_solutions() {
             }
         }
         if let Some(chosen) = mathesis_reasoning::answers::metrics::vote(&found, |_| 1.0, is_equal) {
-            votes += usize::from(found[chosen].as_ref().is_some_and(|answer| check(gold, answer, &options).is_equal()));
+            votes += usize::from(
+                found[chosen].as_ref().is_some_and(|answer| check(gold, answer, &options).is_equal()),
+            );
         }
     }
     println!("correct {correct}, as stored {agreed} of 800, majority {votes}");

@@ -35,13 +35,18 @@ pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
         (Some(gold), Some(answer)) => gold == answer,
         _ => gold == answer,
     };
-    if is_equal { Verdict::equal("same text after rewriting") } else { Verdict::different("different text after rewriting") }
+    if is_equal {
+        Verdict::equal("same text after rewriting")
+    } else {
+        Verdict::different("different text after rewriting")
+    }
 }
 
 /// The rewritten text; `None` where the original fails.
 pub(super) fn normalised(text: &str) -> Option<String> {
     let mut text = text.replace('\n', "").replace("\\!", "").replace("\\\\", "\\");
-    text = text.replace("tfrac", "frac").replace("dfrac", "frac").replace("\\left", "").replace("\\right", "");
+    text =
+        text.replace("tfrac", "frac").replace("dfrac", "frac").replace("\\left", "").replace("\\right", "");
     text = text.replace("^{\\circ}", "").replace("^\\circ", "").replace("\\$", "");
     // A unit: text behind the number.
     if text.contains("\\text{ ") {

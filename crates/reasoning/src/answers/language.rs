@@ -63,8 +63,8 @@ impl Language {
 
 /// The first digits of the decimal digit runs of Unicode that occur in writing today.
 const ZEROS: [char; 14] = [
-    '\u{660}', '\u{6f0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}', '\u{be6}', '\u{c66}', '\u{ce6}',
-    '\u{d66}', '\u{e50}', '\u{ed0}', '\u{ff10}',
+    '\u{660}', '\u{6f0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}', '\u{be6}', '\u{c66}',
+    '\u{ce6}', '\u{d66}', '\u{e50}', '\u{ed0}', '\u{ff10}',
 ];
 
 /// The value of a decimal digit of any script.
@@ -133,7 +133,11 @@ pub(crate) fn plain_number(text: &str, language: Option<Language>) -> Option<Str
             Some(last)
         }
         (0, _) if language.is_some_and(Language::has_decimal_comma) => {
-            if commas == 1 { Some(',') } else { None }
+            if commas == 1 {
+                Some(',')
+            } else {
+                None
+            }
         }
         (0, _) => {
             if !is_grouped(&plain, ',') {
@@ -169,8 +173,26 @@ pub(crate) fn plain_number(text: &str, language: Option<Language>) -> Option<Str
 /// The value of English number words: "seven", "twenty-one", "three hundred and five".
 pub(crate) fn number_words(text: &str) -> Option<u64> {
     const SMALL: [&str; 20] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-        "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
     ];
     const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
     if text.len() > 100 || !text.chars().all(|c| c.is_ascii_alphabetic() || c == ' ' || c == '-') {

@@ -50,13 +50,17 @@ pub fn vote<T>(
 
 /// The mean over all labels of `2 TP / (2 TP + FP + FN)`; zero of nothing. Pairs are (reference, prediction).
 pub fn macro_f1<T: Ord>(pairs: &[(T, T)]) -> f64 {
-    let labels: BTreeSet<&T> = pairs.iter().flat_map(|(reference, predicted)| [reference, predicted]).collect();
+    let labels: BTreeSet<&T> =
+        pairs.iter().flat_map(|(reference, predicted)| [reference, predicted]).collect();
     if labels.is_empty() {
         return 0.0;
     }
     let score = |label: &T| {
         let count = |condition: fn(bool, bool) -> bool| {
-            pairs.iter().filter(|(reference, predicted)| condition(reference == label, predicted == label)).count()
+            pairs
+                .iter()
+                .filter(|(reference, predicted)| condition(reference == label, predicted == label))
+                .count()
         };
         let both = count(|reference, predicted| reference && predicted) as f64;
         let wrong = count(|reference, predicted| reference != predicted) as f64;

@@ -8,11 +8,16 @@ mod language;
 pub mod metrics;
 mod strict;
 
+mod carp;
+mod computer_algebra;
 mod gsm8k;
 mod hendrycks;
 mod math_octopus;
 pub mod mgsm;
+mod minerva;
 mod modes;
+mod prm800k;
+mod qwen25;
 
 use std::time::Duration;
 

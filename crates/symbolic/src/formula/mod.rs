@@ -263,11 +263,16 @@ impl Formula {
                 Formula::Sets(items.iter().map(replace).collect(), operations.clone())
             }
             Formula::Ratio(items) => Formula::Ratio(items.iter().map(replace).collect()),
-            Formula::Matrix(rows) => Formula::Matrix(
-                rows.iter().map(|row| row.iter().map(&mut *replace).collect()).collect(),
-            ),
+            Formula::Matrix(rows) => {
+                Formula::Matrix(rows.iter().map(|row| row.iter().map(&mut *replace).collect()).collect())
+            }
             leaf => leaf.clone(),
         }
+    }
+
+    /// This with every part for which `replacement` has something else replaced by it, from the outside in.
+    pub fn replace(&self, replacement: &impl Fn(&Formula) -> Option<Formula>) -> Formula {
+        replacement(self).unwrap_or_else(|| self.map(&mut |child| child.replace(replacement)))
     }
 
     /// The names of the symbols that occur; letters of words count one by one.

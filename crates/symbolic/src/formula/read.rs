@@ -1,9 +1,7 @@
 //! Reading: tokens to a tree by recursive descent, from lists down to single symbols.
 
 use super::token::{Token, numeral, tokens};
-use super::{
-    Formula, LARGEST_DEPTH, NamedConstant, Numeral, Operation, Separator, SetOperation, Sign,
-};
+use super::{Formula, LARGEST_DEPTH, NamedConstant, Numeral, Operation, Separator, SetOperation, Sign};
 
 /// The longest text that is read, in bytes.
 const LONGEST_TEXT: usize = 20_000;
@@ -265,7 +263,9 @@ impl Parser {
     /// Whether a token may begin a factor without a sign of multiplication before it.
     fn starts_factor(&self, token: &Token) -> bool {
         match token {
-            Token::Number(_) | Token::Open(_) | Token::GroupOpen | Token::Begin(_) | Token::Currency(_) => true,
+            Token::Number(_) | Token::Open(_) | Token::GroupOpen | Token::Begin(_) | Token::Currency(_) => {
+                true
+            }
             Token::Text(text) => separating_word(text).is_none(),
             Token::Letters(word) => {
                 separating_word(word).is_none() && !(word == "U" && is_opening(self.peek_after(1)))
@@ -562,8 +562,8 @@ impl Parser {
                 self.expect(&Token::Command(close.to_string()))?;
                 Ok(Formula::Apply(operation, vec![inner]))
             }
-            "angle" | "triangle" | "square" | "prime" | "neg" | "dots" | "ldots" | "cdots" | "sum" | "int"
-            | "prod" | "lim" | "forall" | "exists" | "implies" | "Rightarrow" | "not" | "hline" => {
+            "angle" | "triangle" | "square" | "prime" | "neg" | "dots" | "ldots" | "cdots" | "sum"
+            | "int" | "prod" | "lim" | "forall" | "exists" | "implies" | "Rightarrow" | "not" | "hline" => {
                 Err(ReadError::Command(name))
             }
             _ if name.len() <= 10 => Ok(Formula::Symbol(name)),
@@ -735,7 +735,14 @@ impl Parser {
     fn environment(&mut self, environment: &str) -> Read {
         let is_matrix = matches!(
             environment,
-            "pmatrix" | "bmatrix" | "matrix" | "Bmatrix" | "smallmatrix" | "psmallmatrix" | "array" | "vmatrix"
+            "pmatrix"
+                | "bmatrix"
+                | "matrix"
+                | "Bmatrix"
+                | "smallmatrix"
+                | "psmallmatrix"
+                | "array"
+                | "vmatrix"
         );
         let is_cases = matches!(environment, "cases" | "aligned" | "align" | "split" | "gathered");
         if !is_matrix && !is_cases {
@@ -821,4 +828,3 @@ fn operation(name: &str) -> Option<Operation> {
         _ => return None,
     })
 }
-

@@ -204,8 +204,7 @@ impl Lexer {
             // Groups of exactly three digits after the same separator.
             let separator = self.separator(at);
             if let Some(separator) = separator {
-                while self.separator_is(at, &separator)
-                    && digits(at + separator.len(), &self.characters) == 3
+                while self.separator_is(at, &separator) && digits(at + separator.len(), &self.characters) == 3
                 {
                     at += separator.len();
                     take(&mut at, 3, &mut text, &self.characters);

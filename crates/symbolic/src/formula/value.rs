@@ -431,10 +431,9 @@ impl Enclosing<'_> {
             }
             Operation::Log => match values {
                 [x] => x.log(precision),
-                [base, x] => x
-                    .log(precision)
-                    .zip(base.log(precision))
-                    .and_then(|(x, base)| x.divide(&base, precision)),
+                [base, x] => {
+                    x.log(precision).zip(base.log(precision)).and_then(|(x, base)| x.divide(&base, precision))
+                }
                 _ => None,
             },
             Operation::SquareRoot => x.square_root(precision),

@@ -73,8 +73,8 @@ impl ComplexInterval {
         let product = |a: &Interval, b: &Interval| a.multiply(b, precision);
         let real = product(&self.real, &other.real)?
             .subtract(&product(&self.imaginary, &other.imaginary)?, precision)?;
-        let imaginary = product(&self.real, &other.imaginary)?
-            .add(&product(&self.imaginary, &other.real)?, precision)?;
+        let imaginary =
+            product(&self.real, &other.imaginary)?.add(&product(&self.imaginary, &other.real)?, precision)?;
         Some(ComplexInterval { real, imaginary })
     }
 

@@ -58,7 +58,8 @@ impl Interval {
         let around = Interval { lower: width.negated(), upper: width };
         let within = |value: Interval| -> Option<Interval> {
             let wide = value.add(&around, precision)?;
-            let (lower, upper) = (wide.lower.maximum(Float::integer(-1)), wide.upper.minimum(Float::integer(1)));
+            let (lower, upper) =
+                (wide.lower.maximum(Float::integer(-1)), wide.upper.minimum(Float::integer(1)));
             Some(Interval { lower, upper })
         };
         Some((within(sine)?, within(cosine)?))
@@ -73,7 +74,9 @@ impl Interval {
     /// The inverse sine, in [-π/2, π/2], of what of the interval lies in [-1, 1]; `None` if nothing does.
     pub fn asin(&self, precision: Precision) -> Option<Self> {
         let one = Float::integer(1);
-        if self.lower.compare(&one) == Ordering::Greater || self.upper.compare(&one.negated()) == Ordering::Less {
+        if self.lower.compare(&one) == Ordering::Greater
+            || self.upper.compare(&one.negated()) == Ordering::Less
+        {
             return None;
         }
         let lower = point_asin(&self.lower.clone().maximum(one.negated()), precision)?;

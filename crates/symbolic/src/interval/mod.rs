@@ -64,7 +64,8 @@ impl Interval {
 
     /// An enclosure of a rational number.
     pub fn rational(value: &Rational, precision: Precision) -> Option<Self> {
-        Float::to_directions(|direction| Float::rational(value, precision.bits, direction)).map(Self::from_pair)
+        Float::to_directions(|direction| Float::rational(value, precision.bits, direction))
+            .map(Self::from_pair)
     }
 
     /// Whether this is the number zero and nothing else.

@@ -18,7 +18,8 @@ pub(super) fn values(left: &Value, right: &Value, budget: &Budget) -> Option<Ver
 
 fn ordered(left: &Value, right: &Value, budget: &Budget) -> Option<Verdict> {
     use Value::{
-        Assignment, Based, Choice, Conditions, Group, List, Matrix, Ratio, Relation, Scalar, Set, Sets, Text, Truth,
+        Assignment, Based, Choice, Conditions, Group, List, Matrix, Ratio, Relation, Scalar, Set, Sets, Text,
+        Truth,
     };
     let truth = |is_equal: bool, equal: &'static str, different: &'static str| {
         Some(if is_equal { Verdict::equal(equal) } else { Verdict::different(different) })
@@ -99,18 +100,21 @@ fn ordered(left: &Value, right: &Value, budget: &Budget) -> Option<Verdict> {
             });
             all(true, cross.collect(), "same ratio")
         }
-        (Sets(Formula::NamedSet(a)), Sets(Formula::NamedSet(b))) => truth(a == b, "same set", "different sets"),
+        (Sets(Formula::NamedSet(a)), Sets(Formula::NamedSet(b))) => {
+            truth(a == b, "same set", "different sets")
+        }
         (Relation(a), Relation(b)) => relations(a, b, budget),
         (Conditions(a, either), Conditions(b, other)) if either == other && a.len() == b.len() => {
             let (a, b): (Vec<Value>, Vec<Value>) =
                 (a.iter().map(read::from_formula).collect(), b.iter().map(read::from_formula).collect());
-            unordered(&a, &b, false, budget).filter(|verdict| verdict.equality == Equality::Equal).or_else(|| {
-                real_sets(left, right, budget)
-            })
+            unordered(&a, &b, false, budget)
+                .filter(|verdict| verdict.equality == Equality::Equal)
+                .or_else(|| real_sets(left, right, budget))
         }
-        (Sets(_) | Relation(_) | Conditions(..), Sets(_) | Relation(_) | Conditions(..) | Group(..) | Set(_)) => {
-            real_sets(left, right, budget)
-        }
+        (
+            Sets(_) | Relation(_) | Conditions(..),
+            Sets(_) | Relation(_) | Conditions(..) | Group(..) | Set(_),
+        ) => real_sets(left, right, budget),
         _ => None,
     }
 }
@@ -118,7 +122,13 @@ fn ordered(left: &Value, right: &Value, budget: &Budget) -> Option<Verdict> {
 fn is_no_solution(text: &str) -> bool {
     matches!(
         text,
-        "no solution" | "no solutions" | "no real solution" | "no real solutions" | "none" | "empty set" | "无解"
+        "no solution"
+            | "no solutions"
+            | "no real solution"
+            | "no real solutions"
+            | "none"
+            | "empty set"
+            | "无解"
     )
 }
 
@@ -344,9 +354,7 @@ fn real_sets(left: &Value, right: &Value, budget: &Budget) -> Option<Verdict> {
     let read = |value: &Value| -> Option<(Option<String>, RealSet)> {
         match value {
             Value::Sets(formula) => Some((None, RealSet::from_formula(formula)?)),
-            Value::Relation(formula) => {
-                RealSet::from_condition(formula).map(|(name, set)| (Some(name), set))
-            }
+            Value::Relation(formula) => RealSet::from_condition(formula).map(|(name, set)| (Some(name), set)),
             Value::Conditions(items, either) => {
                 RealSet::from_conditions(items, *either).map(|(name, set)| (Some(name), set))
             }

@@ -6,7 +6,7 @@
 mod compare;
 mod extract;
 mod read;
-mod scalar;
+pub(super) mod scalar;
 mod sets;
 mod units;
 

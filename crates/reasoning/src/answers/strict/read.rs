@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use mathesis_symbolic::formula::{Formula, Numeral, Reading, Relation, Separator, Sign};
 use mathesis_symbolic::Rational;
+use mathesis_symbolic::formula::{Formula, Numeral, Reading, Relation, Separator, Sign};
 use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 
@@ -66,7 +66,8 @@ pub(super) fn clean(text: &str) -> String {
                 text = inner.to_string();
             }
         }
-        let ends_with_stop = text.len() > 1 && text.ends_with(['.', '。', '।', ',']) && !text.ends_with("\\,");
+        let ends_with_stop =
+            text.len() > 1 && text.ends_with(['.', '。', '।', ',']) && !text.ends_with("\\,");
         if ends_with_stop && !text.ends_with("..") && !text.ends_with("right.") && !text.ends_with("left.") {
             text.pop();
         }
@@ -96,7 +97,9 @@ fn in_braces(text: &str) -> Option<&str> {
 /// The text of an answer that is nothing but text: `\text{east}`, `\textbf{(C)}`.
 fn unwrapped(text: &str) -> &str {
     let mut text = text.trim();
-    for command in ["\\text", "\\textbf", "\\mathrm", "\\mbox", "\\textit", "\\mathbf", "\\textrm", "\\mathit"] {
+    for command in
+        ["\\text", "\\textbf", "\\mathrm", "\\mbox", "\\textit", "\\mathbf", "\\textrm", "\\mathit"]
+    {
         if let Some(inner) = text.strip_prefix(command)
             && inner.starts_with('{')
             && let Some(inner) = in_braces(inner)
@@ -109,14 +112,17 @@ fn unwrapped(text: &str) -> &str {
 
 /// Text as text is compared: compatibility forms, case, articles, punctuation and commands dropped.
 pub(super) fn normal_text(text: &str) -> String {
-    static WRAPPERS: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\\(?:text|textbf|mathrm|mbox|textit|mathbf|textrm)\s*\{([^{}]*)\}").ok());
+    static WRAPPERS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"\\(?:text|textbf|mathrm|mbox|textit|mathbf|textrm)\s*\{([^{}]*)\}").ok()
+    });
     let mut text: String = text.nfkc().collect::<String>().to_lowercase();
     if let Some(wrappers) = WRAPPERS.as_ref() {
         text = wrappers.replace_all(&text, " $1 ").into_owned();
     }
-    let words: String =
-        text.chars().map(|c| if matches!(c, '.' | ',' | '!' | '?' | '\'' | '"' | '~') { ' ' } else { c }).collect();
+    let words: String = text
+        .chars()
+        .map(|c| if matches!(c, '.' | ',' | '!' | '?' | '\'' | '"' | '~') { ' ' } else { c })
+        .collect();
     let words: Vec<&str> =
         words.split_whitespace().filter(|word| !matches!(*word, "a" | "an" | "the")).collect();
     words.join(" ")
@@ -210,7 +216,8 @@ fn is_clock(text: &str) -> bool {
     let lower = text.to_lowercase();
     let time = lower.trim_end_matches(['a', 'p', 'm', '.', ' ']);
     let Some((hours, minutes)) = time.split_once(':') else { return false };
-    let is_digits = |part: &str| part.len() <= 2 && !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let is_digits =
+        |part: &str| part.len() <= 2 && !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     is_digits(hours)
         && is_digits(minutes)
         && (time.len() < lower.len() || (minutes.len() == 2 && minutes.starts_with('0')))
@@ -219,7 +226,8 @@ fn is_clock(text: &str) -> bool {
 /// Words rather than letters of algebra.
 fn is_phrase(text: &str) -> bool {
     let is_words = text.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '-' | '\'' | ',' | '.'));
-    let longest = text.split(|c: char| !c.is_alphabetic()).map(|word| word.chars().count()).max().unwrap_or(0);
+    let longest =
+        text.split(|c: char| !c.is_alphabetic()).map(|word| word.chars().count()).max().unwrap_or(0);
     let is_name = ["infinity", "infty", "sqrt"].iter().any(|name| text.contains(name));
     let lists = text.contains(" and ") || text.contains(" or ");
     is_words && longest >= 4 && !is_name && !(lists && longest < 4)
@@ -316,7 +324,10 @@ fn assignment(chain: &Formula) -> Option<Value> {
         Formula::Text(text) | Formula::Word(text) => text.trim().to_string(),
         Formula::Product(factors) => match factors.as_slice() {
             [Formula::Symbol(function), Formula::Symbol(_) | Formula::Group(..) | Formula::Number(_)]
-                if matches!(function.as_str(), "f" | "g" | "h" | "F" | "G" | "P" | "p" | "q" | "a" | "S" | "T") =>
+                if matches!(
+                    function.as_str(),
+                    "f" | "g" | "h" | "F" | "G" | "P" | "p" | "q" | "a" | "S" | "T"
+                ) =>
             {
                 format!("{function}()")
             }
@@ -324,7 +335,8 @@ fn assignment(chain: &Formula) -> Option<Value> {
         },
         Formula::Group('(', names, ')') => match last {
             Formula::Group('(', values, ')')
-                if names.len() == values.len() && names.iter().all(|name| matches!(name, Formula::Symbol(_))) =>
+                if names.len() == values.len()
+                    && names.iter().all(|name| matches!(name, Formula::Symbol(_))) =>
             {
                 return Some(Value::List(
                     names

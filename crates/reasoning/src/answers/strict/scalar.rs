@@ -32,8 +32,17 @@ pub(super) fn compare(left: &Formula, right: &Formula, budget: &Budget) -> Optio
     if let Some(verdict) = decimal(left, right, budget).or_else(|| decimal(right, left, budget)) {
         return Some(verdict);
     }
+    compare_exactly(left, right, budget)
+}
+
+/// [`compare`] without the rule for rounded decimals and without infinities.
+pub(in super::super) fn compare_exactly(left: &Formula, right: &Formula, budget: &Budget) -> Option<Verdict> {
     let symbols: Vec<String> = left.symbols().into_iter().chain(right.symbols()).collect();
-    if symbols.is_empty() { constants(left, right, budget) } else { expressions(left, right, symbols, budget) }
+    if symbols.is_empty() {
+        constants(left, right, budget)
+    } else {
+        expressions(left, right, symbols, budget)
+    }
 }
 
 /// Plus or minus one for an infinity, perhaps with a sign.
@@ -180,9 +189,8 @@ fn point(symbols: &[String], round: usize) -> Point {
 }
 
 fn expressions(left: &Formula, right: &Formula, symbols: Vec<String>, budget: &Budget) -> Option<Verdict> {
-    let is_complex = |formula: &Formula| {
-        formula.any(&|part| matches!(part, Formula::Constant(NamedConstant::I)))
-    };
+    let is_complex =
+        |formula: &Formula| formula.any(&|part| matches!(part, Formula::Constant(NamedConstant::I)));
     let is_complex = is_complex(left) || is_complex(right);
     let mut agreed = Vec::new();
     let mut all_exact = true;

@@ -135,9 +135,7 @@ pub(super) fn phrase(text: &str) -> Option<Unit> {
             "cubed" => unit = Some(unit?.power(3)?),
             _ => {
                 let (name, exponent) = match word.split_once('^') {
-                    Some((name, exponent)) => {
-                        (name, exponent.trim_matches(['{', '}']).parse::<i64>().ok()?)
-                    }
+                    Some((name, exponent)) => (name, exponent.trim_matches(['{', '}']).parse::<i64>().ok()?),
                     None => (word, 1),
                 };
                 let name = name.trim_end_matches(['.', ',']);

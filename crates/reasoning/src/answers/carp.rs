@@ -1,0 +1,136 @@
+//! CARP (Zhang et al. 2023): blanks, commas and signs of percent and dollars deleted, then equal as text or by algebra;
+//! an equation equals its right side.
+
+use std::sync::LazyLock;
+
+use mathesis_symbolic::formula::{Formula, NamedConstant, Relation};
+use regex::Regex;
+
+use super::computer_algebra::{Notation, is_zero_difference, parse, sides};
+use super::{Extracted, Verdict, strict};
+
+pub(super) fn extract(response: &str) -> Option<Extracted> {
+    if let Some(at) = response.rfind("答案是：") {
+        let answer = response[at + "答案是：".len()..].trim().trim_end_matches(['.', '。']).to_string();
+        return Some(Extracted { answer, rule: "after the answer phrase" });
+    }
+    if response.contains("\\boxed") {
+        return strict::extract(response, None);
+    }
+    for phrase in ["答案为", "The answer is: "] {
+        if let Some(at) = response.rfind(phrase) {
+            let answer = response[at + phrase.len()..].trim().trim_end_matches(['.', '。']).to_string();
+            return Some(Extracted { answer, rule: "after the answer phrase" });
+        }
+    }
+    None
+}
+
+fn cleaned(text: &str) -> String {
+    static STEPS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
+        [
+            (r"\\+", r"\"),
+            (r"\^\s?\((.*?)\)", "^{$1}"),
+            (r"\\frac\s?(\d)\s?(\d+)", r"\frac{$1}{$2}"),
+            (r"\\log_\s?(\d)\s?(\d+)", r"\log_{$1}{$2}"),
+            (r"\\frac\s?\{(.*?)\}\s?(\d)", r"\frac{$1}{$2}"),
+            (r"\\frac\s?(\d)\s?\{(.*?)\}", r"\frac{$1}{$2}"),
+            (r"\\sqrt\s?(\d)", r"\sqrt{$1}"),
+            (r"sqrt\s?\((\d+)\)", r"\sqrt{$1}"),
+            (r"sqrt\s?\((.*?)\)", r"\sqrt{$1}"),
+        ]
+        .into_iter()
+        .filter_map(|(pattern, with)| Regex::new(pattern).ok().map(|pattern| (pattern, with)))
+        .collect()
+    });
+    let mut text = text.to_string();
+    for (from, to) in [
+        (" . ", "."),
+        (". ", "."),
+        ("**", "^"),
+        ("\\pm", ""),
+        ("*", "\\times "),
+        ("\\\\", "\\"),
+        ("\\ne ", "\\neq "),
+        ("!=", "\\neq"),
+        (">=", "\\ge"),
+        ("<=", "\\le"),
+        ("≠", "\\neq"),
+        ("dfrac", "frac"),
+        ("tfrac", "frac"),
+        ("\\$", ""),
+        ("$", ""),
+        ("\\%", ""),
+        ("%", ""),
+        ("\\!", ""),
+        ("^\\circ", "\\times \\pi / 180"),
+        ("//", "/"),
+        ("\"", ""),
+    ] {
+        text = text.replace(from, to);
+    }
+    for (pattern, with) in STEPS.iter() {
+        text = pattern.replace_all(&text, *with).into_owned();
+    }
+    text =
+        text.replace(" sqrt", "\\sqrt").replace("\\left", "").replace("\\right.", "").replace("\\right", "");
+    text.replace(',', "")
+}
+
+pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
+    let (gold, answer) = (cleaned(gold), cleaned(answer));
+    if gold.replace(' ', "") == answer.replace(' ', "") {
+        return Verdict::equal("same text after rewriting");
+    }
+    let read = |text: &str| {
+        let formula = parse(text, Notation::Latex)?;
+        Some(formula.replace(&|part| match part {
+            Formula::Symbol(name) if name == "i" => Some(Formula::Constant(NamedConstant::I)),
+            _ => None,
+        }))
+    };
+    let (Some(gold), Some(answer)) = (read(&gold), read(&answer)) else {
+        return Verdict::different("not parsed");
+    };
+    let is_value_of = |equation: &Formula, number: &Formula| match sides(equation) {
+        Some((_, right, Relation::Equal)) => {
+            right.symbols().is_empty() && number.symbols().is_empty() && is_zero_difference(right, number)
+        }
+        _ => false,
+    };
+    if is_value_of(&gold, &answer) || is_value_of(&answer, &gold) {
+        return Verdict::equal("right side of an equation");
+    }
+    if gold.symbols() != answer.symbols() {
+        return Verdict::different("different symbols");
+    }
+    let is_equal = match (sides(&gold), sides(&answer)) {
+        (Some((a, b, relation)), Some((c, d, other))) => {
+            let mirrored = match other {
+                Relation::Less => Relation::Greater,
+                Relation::Greater => Relation::Less,
+                Relation::LessOrEqual => Relation::GreaterOrEqual,
+                Relation::GreaterOrEqual => Relation::LessOrEqual,
+                same => same,
+            };
+            (relation == other && is_zero_difference(a, c) && is_zero_difference(b, d))
+                || (relation == mirrored
+                    && relation != Relation::Equal
+                    && is_zero_difference(a, d)
+                    && is_zero_difference(b, c))
+                || (relation == other && relation == Relation::Equal && is_negated(&gold, &answer))
+                || (relation == mirrored && relation != other && is_negated(&gold, &answer))
+        }
+        _ => gold == answer || is_zero_difference(&gold, &answer),
+    };
+    if is_equal { Verdict::equal("equal by algebra") } else { Verdict::different("not equal by algebra") }
+}
+
+/// Whether the two relations differ by the sign of both sides.
+fn is_negated(left: &Formula, right: &Formula) -> bool {
+    use mathesis_symbolic::formula::Sign;
+    let (Some((a, b, _)), Some((c, d, _))) = (sides(left), sides(right)) else { return false };
+    let difference =
+        |x: &Formula, y: &Formula| Formula::Sum(vec![(Sign::Plus, x.clone()), (Sign::Minus, y.clone())]);
+    is_zero_difference(&difference(a, b), &difference(d, c))
+}

@@ -1,0 +1,110 @@
+//! What the published checkers ask a computer algebra system: does a difference simplify to zero?
+//!
+//! They ask sympy; here it is exact and rigorous comparison of what sympy's parsers would make of the same text. Where
+//! sympy gives up on a true identity, or its floating-point zero is not exact, the two may differ.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mathesis_symbolic::formula::{Budget, Formula, NamedConstant, Operation, Reading, Relation};
+use mathesis_symbolic::interval::Precision;
+
+use super::strict::scalar::compare_exactly;
+
+/// What a parser of a checker reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Notation {
+    /// sympy's LaTeX parser: `e` and `i` are symbols, words products of letters.
+    Latex,
+    /// sympy's own parser of plain text.
+    Plain,
+}
+
+/// The time for one comparison.
+pub(super) fn budget() -> Budget {
+    Budget::new(Duration::from_millis(200))
+}
+
+/// The formula that the parser would read; `None` where it fails.
+pub(super) fn parse(text: &str, notation: Notation) -> Option<Formula> {
+    let reading =
+        Reading { mixed_numbers: false, imaginary_unit: notation == Notation::Plain && text.contains('I') };
+    if text.trim().is_empty() || !text.is_ascii() && notation == Notation::Latex {
+        return None;
+    }
+    let formula = Formula::read(text, reading).ok()?;
+    let is_foreign = |part: &Formula| match part {
+        Formula::List(..)
+        | Formula::Group(..)
+        | Formula::Set(_)
+        | Formula::NamedSet(_)
+        | Formula::Sets(..)
+        | Formula::Matrix(_)
+        | Formula::Based(..)
+        | Formula::Text(_)
+        | Formula::Percent(_)
+        | Formula::Degrees(_)
+        | Formula::Currency(..) => true,
+        Formula::Apply(operation, _) => {
+            matches!(operation, Operation::Maximum | Operation::Minimum)
+        }
+        Formula::Sum(terms) => terms.iter().any(|(sign, _)| {
+            matches!(
+                sign,
+                mathesis_symbolic::formula::Sign::PlusMinus | mathesis_symbolic::formula::Sign::MinusPlus
+            )
+        }),
+        _ => false,
+    };
+    if formula.any(&is_foreign) {
+        return None;
+    }
+    Some(if notation == Notation::Latex { letters(&formula) } else { formula })
+}
+
+/// `e` as a symbol, as sympy's LaTeX parser has it.
+fn letters(formula: &Formula) -> Formula {
+    formula.replace(&|part| match part {
+        Formula::Constant(NamedConstant::E) => Some(Formula::Symbol("e".into())),
+        _ => None,
+    })
+}
+
+/// Whether the difference of two scalars is zero.
+pub(super) fn is_zero_difference(left: &Formula, right: &Formula) -> bool {
+    let is_relation = |formula: &Formula| matches!(formula, Formula::Chain(..) | Formula::Ratio(_));
+    if is_relation(left) || is_relation(right) {
+        return false;
+    }
+    left == right || compare_exactly(left, right, &budget()).is_some_and(|verdict| verdict.is_equal())
+}
+
+/// `left - right` of a relation with one sign.
+pub(super) fn sides(formula: &Formula) -> Option<(&Formula, &Formula, Relation)> {
+    match formula {
+        Formula::Chain(sides, relations) => match (sides.as_slice(), relations.as_slice()) {
+            ([left, right], [relation]) => Some((left, right, *relation)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The value of a real constant.
+pub(super) fn number(formula: &Formula) -> Option<f64> {
+    let value = formula.enclose(&BTreeMap::new(), Precision::digits(30), &budget()).ok()?;
+    value.as_real().map(|real| real.to_f64())
+}
+
+/// Whether `a` and `b` differ by at most a relative tolerance of the larger.
+pub(super) fn is_close(a: f64, b: f64, tolerance: f64) -> bool {
+    a == b || (a - b).abs() <= tolerance * a.abs().max(b.abs())
+}
+
+/// `float(text)` of Python: ASCII forms, digits of all scripts, underscores left aside.
+pub(super) fn python_float(text: &str) -> Option<f64> {
+    let text = super::language::ascii_digits(text.trim());
+    let is_plain = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    let is_special = matches!(text.to_lowercase().trim_start_matches(['+', '-']), "inf" | "nan" | "infinity");
+    if is_plain || is_special { text.parse().ok() } else { None }
+}

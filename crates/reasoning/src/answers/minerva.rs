@@ -1,0 +1,117 @@
+//! Minerva (Lewkowycz et al. 2022) as in lm-eval 0.4.13: words that look like units deleted, LaTeX rewritten, then
+//! equal as text or the difference of both, read by sympy's LaTeX parser, simplifies to zero.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::computer_algebra::{Notation, is_zero_difference, parse};
+use super::{Extracted, Verdict};
+
+const WORDS: &str = "square|ways|integers|dollars|mph|inches|ft|hours|km|units|sue|points|feet|minutes|digits|cents|\
+                     degrees|cm|gm|pounds|meters|meals|edges|students|childrentickets|multiples";
+
+pub(super) fn extract(response: &str) -> Option<Extracted> {
+    let response = format!("{response}I hope it is correct.");
+    const START: &str = "Final Answer: The final answer is";
+    let at = response.find(START)? + START.len();
+    let line = &response[at..];
+    let end = line.find('\n').unwrap_or(line.len());
+    // The end is `. I hope`, with anything for the point.
+    let hope = line[..end].find("I hope it is correct")?;
+    let before = line[..hope].trim_end();
+    let answer = before.strip_suffix('.').unwrap_or(before).trim().to_string();
+    Some(Extracted { answer, rule: "final answer sentence" })
+}
+
+fn normalised(text: &str) -> String {
+    static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!(r"\b(?:{WORDS})\b")).ok());
+    static LETTERS: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(&format!(r"\\[A-Za-z]+|{WORDS}")).ok());
+    static STEPS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
+        [
+            (r"(.*?)(\$)(.*?)(\$)(.*)", "$$$3$$"),
+            (r"\\text\{(.*?)\}", "$1"),
+            (r"\\textbf\{(.*?)\}", "$1"),
+            (r"\\overline\{(.*?)\}", "$1"),
+            (r"\\boxed\{(.*)\}", "$1"),
+            (r"frac([^{])(.)", "frac{$1}{$2}"),
+            (r"sqrt([^{\[])", "sqrt{$1}"),
+            (r"\$", ""),
+        ]
+        .into_iter()
+        .filter_map(|(pattern, with)| Regex::new(pattern).ok().map(|pattern| (pattern, with)))
+        .collect()
+    });
+    static THOUSANDS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^-?\d{1,3}(?:,\d{3})+$").ok());
+    let (Some(word), Some(letters), Some(thousands)) = (WORD.as_ref(), LETTERS.as_ref(), THOUSANDS.as_ref())
+    else {
+        return text.to_string();
+    };
+    let mut text = word.replace_all(text.rsplit('=').next().unwrap_or(text), "").into_owned();
+    for (from, to) in [
+        ("an ", ""),
+        ("a ", ""),
+        (".$", "$"),
+        ("\\$", ""),
+        ("\\ ", ""),
+        (" ", ""),
+        ("mbox", "text"),
+        (",\\text{and}", ","),
+        ("\\text{and}", ","),
+        ("\\text{m}", "\\text{}"),
+    ] {
+        text = text.replace(from, to);
+    }
+    // The words again, but not inside the names of commands.
+    text = letters
+        .replace_all(
+            &text,
+            |found: &regex::Captures<'_>| {
+                if found[0].starts_with('\\') { found[0].to_string() } else { String::new() }
+            },
+        )
+        .into_owned();
+    for removed in [
+        "\\ldots",
+        "\\dots",
+        "\\text{s}",
+        "\\text{.}",
+        "\\text{\ns}",
+        "\\text{}^2",
+        "\\text{}^3",
+        "\\text{\n}",
+        "\\text{}",
+        "\\mathrm{th}",
+        "^\\circ",
+        "^{\\circ}",
+        "\\;",
+        ",\\!",
+        "{,}",
+        "\"",
+    ] {
+        text = text.replace(removed, "");
+    }
+    for (pattern, with) in STEPS.iter() {
+        text = pattern.replace_all(&text, *with).into_owned();
+    }
+    if thousands.is_match(&text) { text.replace(',', "") } else { text }
+}
+
+pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
+    let (gold, answer) = (normalised(gold), normalised(answer));
+    if gold.trim() == answer.trim() {
+        return if gold.trim().is_empty() {
+            Verdict::different("an empty answer never matches")
+        } else {
+            Verdict::equal("same text after rewriting")
+        };
+    }
+    match (parse(&gold, Notation::Latex), parse(&answer, Notation::Latex)) {
+        (Some(gold), Some(answer)) if is_zero_difference(&gold, &answer) => {
+            Verdict::equal("equal by algebra")
+        }
+        (Some(_), Some(_)) => Verdict::different("not equal by algebra"),
+        _ => Verdict::different("not parsed"),
+    }
+}

@@ -1,0 +1,448 @@
+//! The evaluation of Qwen2.5-Math (Yang et al. 2024): a long sequence of rewritings, numbers to 1e-4 with or without
+//! a factor of 100, brackets deleted, lists element by element, equations up to sign, then algebra.
+
+use std::sync::LazyLock;
+
+use mathesis_symbolic::formula::{Formula, Sign};
+use regex::Regex;
+
+use super::computer_algebra::{Notation, is_close, is_zero_difference, number, parse, python_float, sides};
+use super::language::{ascii_digits, number_words};
+use super::{Extracted, Verdict, hendrycks};
+
+/// Words that are deleted where no letter or digit stands beside them; their plurals too.
+const UNITS: &[&str] = &[
+    "east",
+    "degree",
+    "mph",
+    "kmph",
+    "ft",
+    "m sqaure",
+    " m east",
+    "sq m",
+    "deg",
+    "mile",
+    "q .",
+    "monkey",
+    "prime",
+    "ratio",
+    "profit of rs",
+    "rd",
+    "o",
+    "gm",
+    "p . m",
+    "lb",
+    "tile",
+    "per",
+    "dm",
+    "lt",
+    "gain",
+    "ab",
+    "way",
+    "west",
+    "a .",
+    "b .",
+    "c .",
+    "d .",
+    "e .",
+    "f .",
+    "g .",
+    "h .",
+    "t",
+    "a",
+    "h",
+    "no change",
+    "men",
+    "soldier",
+    "pie",
+    "bc",
+    "excess",
+    "st",
+    "inches",
+    "noon",
+    "percent",
+    "by",
+    "gal",
+    "kmh",
+    "c",
+    "acre",
+    "rise",
+    "a . m",
+    "th",
+    "π r 2",
+    "sq",
+    "mark",
+    "l",
+    "toy",
+    "coin",
+    "sq . m",
+    "gallon",
+    "° f",
+    "profit",
+    "minw",
+    "yr",
+    "women",
+    "feet",
+    "am",
+    "pm",
+    "hr",
+    "cu cm",
+    "square",
+    "v â € ™",
+    "are",
+    "rupee",
+    "rounds",
+    "cubic",
+    "cc",
+    "mtr",
+    "s",
+    "ohm",
+    "number",
+    "kmph",
+    "day",
+    "hour",
+    "minute",
+    "min",
+    "second",
+    "man",
+    "woman",
+    "sec",
+    "cube",
+    "mt",
+    "sq inch",
+    "mp",
+    "∏ cm ³",
+    "hectare",
+    "more",
+    "sec",
+    "unit",
+    "cu . m",
+    "cm 2",
+    "rs .",
+    "rs",
+    "kg",
+    "g",
+    "month",
+    "km",
+    "m",
+    "cm",
+    "mm",
+    "apple",
+    "liter",
+    "loss",
+    "yard",
+    "pure",
+    "year",
+    "increase",
+    "decrease",
+    "d",
+    "less",
+    "Surface",
+    "litre",
+    "pi sq m",
+    "s .",
+    "metre",
+    "meter",
+    "inch",
+];
+
+pub(super) fn extract(response: &str) -> Option<Extracted> {
+    static NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"-?\d*\.?\d+").ok());
+    static LINES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\n\s*").ok());
+    let response = response.replace("ки", "");
+    let after =
+        |phrase: &str| response.rfind(phrase).map(|at| response[at + phrase.len()..].trim().to_string());
+    let minerva = response.split_once("final answer is $").filter(|_| response.contains("$. I hope"));
+    let (answer, rule) = if let Some((_, rest)) = minerva {
+        (rest.split("$. I hope").next().unwrap_or(rest).trim().to_string(), "final answer sentence")
+    } else if let Some(at) = response.rfind("boxed") {
+        (after_box(&response[at + "boxed".len()..]), "last box")
+    } else if let Some(answer) = after("he answer is") {
+        (answer, "after the answer phrase")
+    } else if let Some(answer) = after("final answer is") {
+        (answer, "after the answer phrase")
+    } else if let Some((_, rest)) = response.split_once("答案是") {
+        (rest.trim().split("\n\n").next().unwrap_or(rest).trim().to_string(), "after the answer phrase")
+    } else {
+        let text = response.replace(',', "");
+        let last = NUMBER.as_ref()?.find_iter(&text).last().map(|found| found.as_str().to_string());
+        (last.unwrap_or_default(), "last number")
+    };
+    let mut answer = LINES.as_ref()?.replace_all(&answer, "").into_owned();
+    if let Some(rest) = answer.strip_prefix(':') {
+        answer = rest.to_string();
+    }
+    for end in ['.', '/'] {
+        if let Some(rest) = answer.strip_suffix(end) {
+            answer = rest.to_string();
+        }
+    }
+    let answer = stripped(&answer);
+    (!answer.is_empty()).then_some(Extracted { answer, rule })
+}
+
+fn after_box(text: &str) -> String {
+    let Some(inner) = text.strip_prefix('{') else {
+        return text.split('$').next().unwrap_or(text).trim().to_string();
+    };
+    let mut depth = 1;
+    let end = inner.char_indices().find_map(|(at, character)| {
+        depth += match character {
+            '{' => 1,
+            '}' => -1,
+            _ => 0,
+        };
+        (depth == 0).then_some(at)
+    });
+    inner[..end.unwrap_or(inner.len())].to_string()
+}
+
+struct Patterns {
+    units: Vec<Regex>,
+    array: Regex,
+    last_text: Regex,
+    text: Regex,
+    mbox: Regex,
+    zeros_inside: Regex,
+    zeros_at_end: Regex,
+    root: Regex,
+}
+
+static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
+    let mut words: Vec<String> = UNITS.iter().map(|unit| unit.to_string()).collect();
+    words.extend(UNITS.iter().map(|unit| format!("{unit}s")));
+    // The original words are regular expressions: their dots match anything.
+    let units: Option<Vec<Regex>> =
+        words.iter().map(|word| Regex::new(&format!(r"(^|\W){word}($|\W)")).ok()).collect();
+    Some(Patterns {
+        units: units?,
+        array: Regex::new(r"\\begin\{array\}\{.*?\}").ok()?,
+        last_text: Regex::new(r"\\text\{.*?\}$").ok()?,
+        text: Regex::new(r"\\text\{(.*?)\}").ok()?,
+        mbox: Regex::new(r"\\mbox\{.*?\}").ok()?,
+        zeros_inside: Regex::new(r"(\d+)\.0*([^\d])").ok()?,
+        zeros_at_end: Regex::new(r"(\d+)\.0*$").ok()?,
+        root: Regex::new(r"\\sqrt(\w+)").ok()?,
+    })
+});
+
+/// The rewriting of an answer.
+pub(super) fn stripped(text: &str) -> String {
+    let Some(patterns) = PATTERNS.as_ref() else { return text.to_string() };
+    let mut text = text.trim().replace('\n', "").trim_end_matches('.').replace("\\!", "");
+    text = patterns.array.replace_all(&text, r"\begin{pmatrix}").replace("\\end{array}", "\\end{pmatrix}");
+    for (from, to) in [
+        ("bmatrix", "pmatrix"),
+        ("tfrac", "frac"),
+        ("dfrac", "frac"),
+        ("\\neq", "\\ne"),
+        ("\\leq", "\\le"),
+        ("\\geq", "\\ge"),
+        ("\\left", ""),
+        ("\\right", ""),
+        ("\\{", "{"),
+        ("\\}", "}"),
+    ] {
+        text = text.replace(from, to);
+    }
+    let without = patterns.last_text.replace_all(&text, "").trim().to_string();
+    if !without.is_empty() {
+        text = without;
+    }
+    for _ in 0..2 {
+        for unit in &patterns.units {
+            let without = unit.replace_all(&text, "$1$2");
+            if !without.is_empty() && without != text {
+                text = without.into_owned();
+            }
+        }
+    }
+    for deleted in ["^{\\circ}", "^\\circ", "\\$", "$", "\\(", "\\)"] {
+        text = text.replace(deleted, "");
+    }
+    if let Some(number) = number_words(&text) {
+        text = number.to_string();
+    }
+    text = patterns.text.replace_all(&text, "$1").into_owned();
+    for name in ["x=", "y=", "z=", "x\\in", "y\\in", "z\\in", "x\\to", "y\\to", "z\\to"] {
+        text = text.replace(name, "");
+    }
+    for (from, to) in [
+        ("\\emptyset", "{}"),
+        ("(-\\infty,\\infty)", "\\mathbb{R}"),
+        ("\\%", ""),
+        ("%", ""),
+        (" .", " 0."),
+        ("{.", "{0."),
+        ("infinity", "\\infty"),
+    ] {
+        text = text.replace(from, to);
+    }
+    if !text.contains("\\infty") {
+        text = text.replace("inf", "\\infty");
+    }
+    text = text.replace("and", "").replace("\\mathbf", "");
+    text = patterns.mbox.replace_all(&text, "").into_owned();
+    if text.contains('j') && !text.contains('i') {
+        text = text.replace('j', "i");
+    }
+    text = patterns.zeros_inside.replace_all(&text, "$1$2").into_owned();
+    text = patterns.zeros_at_end.replace_all(&text, "$1").into_owned();
+    if text.is_empty() {
+        return text;
+    }
+    if text.starts_with('.') {
+        text.insert(0, '0');
+    }
+    if let Some((left, right)) = text.split_once('=')
+        && !right.contains('=')
+        && left.chars().count() <= 2
+    {
+        text = right.to_string();
+    }
+    text = patterns.root.replace_all(&text, r"\sqrt{$1}").replace(' ', "");
+    slashed(&hendrycks::braced_fractions(&text))
+}
+
+fn slashed(text: &str) -> String {
+    let is_side = |part: &str| {
+        part.contains("sqrt") || part.parse::<i64>().is_ok_and(|value| value.to_string() == part)
+    };
+    match text.split_once('/') {
+        Some((above, below)) if !below.contains('/') && is_side(above) && is_side(below) => {
+            format!("\\frac{{{above}}}{{{below}}}")
+        }
+        _ => text.to_string(),
+    }
+}
+
+pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
+    let (gold, answer) = (stripped(gold), stripped(answer));
+    if math_equal(&answer, &gold, 0) {
+        Verdict::equal("equal after rewriting, as numbers, or by algebra")
+    } else {
+        Verdict::different("neither as text nor as numbers nor by algebra")
+    }
+}
+
+fn digits(text: &str) -> Option<f64> {
+    let text = text.replace(',', "");
+    python_float(&text).or_else(|| {
+        let number = text.strip_suffix('%')?;
+        python_float(number.strip_suffix('\\').unwrap_or(number)).map(|value| value / 100.0)
+    })
+}
+
+fn choice(text: &str) -> Option<String> {
+    static CHOICE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b(A|B|C|D|E)\b").ok());
+    CHOICE.as_ref()?.find_iter(&text.to_uppercase()).last().map(|found| found.as_str().to_string())
+}
+
+fn is_bracketed(text: &str, open: char, close: char) -> bool {
+    text.starts_with(open) && text.ends_with(close)
+}
+
+fn is_list(text: &str) -> bool {
+    text.starts_with(['(', '[']) && text.chars().skip(2).any(|c| matches!(c, ')' | ']'))
+}
+
+fn math_equal(answer: &str, gold: &str, depth: usize) -> bool {
+    if depth > 8 {
+        return false;
+    }
+    if answer.trim().to_lowercase() == gold.trim().to_lowercase() {
+        return true;
+    }
+    if matches!(gold, "A" | "B" | "C" | "D" | "E") && choice(answer).as_deref() == Some(gold) {
+        return true;
+    }
+    if let (Some(a), Some(g)) = (digits(answer), digits(gold))
+        && [g / 100.0, g, g * 100.0].iter().any(|g| is_close(*g, a, 1e-4))
+    {
+        return true;
+    }
+    if answer.is_empty() {
+        return false;
+    }
+    let (answer, mut gold) = (answer.trim().to_string(), gold.trim().to_string());
+    if answer.contains("pmatrix") && !gold.contains("pmatrix") {
+        gold = match (gold.find('{'), gold.rfind('}')) {
+            (Some(start), Some(end)) if start < end && gold[start..end].contains(',') => {
+                let inner = gold[start..=end].trim_matches(['{', '}']).replace(',', "\\");
+                format!("\\begin{{pmatrix}}{inner}\\end{{pmatrix}}")
+            }
+            _ => String::new(),
+        };
+    }
+    let (mut a, mut g) = (answer.clone(), gold.clone());
+    let brackets = ['[', ']', '(', ')'];
+    if (is_bracketed(&a, '[', ']') && !is_bracketed(&g, '(', ')'))
+        || (is_bracketed(&a, '(', ')') && !is_bracketed(&g, '[', ']'))
+    {
+        (a, g) = (a.trim_matches(brackets).to_string(), g.trim_matches(brackets).to_string());
+    }
+    let without = |text: &str| text.replace(['{', '}', '(', ')'], "").to_lowercase();
+    if without(&a) == without(&g) {
+        return true;
+    }
+    if is_list(&answer) && is_list(&gold) {
+        let parts = |text: &str| -> Vec<String> {
+            let inner: String = text.chars().skip(1).collect();
+            let inner = inner.char_indices().last().map_or("", |(at, _)| &inner[..at]).to_string();
+            inner.split(',').map(str::to_string).collect()
+        };
+        let (a, g) = (parts(&answer), parts(&gold));
+        return a.len() == g.len() && a.iter().zip(&g).all(|(a, g)| math_equal(a, g, depth + 1));
+    }
+    let rows = |text: &str| -> Option<Vec<Vec<String>>> {
+        let inner = text.strip_prefix("\\begin{pmatrix}")?.strip_suffix("\\end{pmatrix}")?;
+        let rows = inner.split("\\\\").map(str::trim).filter(|row| !row.is_empty());
+        Some(rows.map(|row| row.split('&').map(str::to_string).collect()).collect())
+    };
+    if let (Some(a), Some(g)) = (rows(&answer), rows(&gold)) {
+        return a.len() == g.len()
+            && a.iter().zip(&g).all(|(a, g)| {
+                a.len() == g.len() && a.iter().zip(g).all(|(a, g)| math_equal(a, g, depth + 1))
+            });
+    }
+    let equals = |text: &str| text.matches('=').count();
+    let short = |text: &str| -> Option<String> {
+        let (left, right) = text.split_once('=')?;
+        (equals(text) == 1 && left.trim().chars().count() <= 2).then(|| right.to_string())
+    };
+    if equals(&answer) == 1 && equals(&gold) == 1 {
+        let difference = |text: &str| {
+            text.split_once('=').map(|(left, right)| format!("{} - ({})", left.trim(), right.trim()))
+        };
+        return match (difference(&answer), difference(&gold)) {
+            (Some(a), Some(g)) => symbolic_equal(&a, &g) || symbolic_equal(&format!("-({a})"), &g),
+            _ => false,
+        };
+    }
+    if let (Some(value), 0) = (short(&answer), equals(&gold)) {
+        return math_equal(&value, &gold, depth + 1);
+    }
+    if let (Some(value), 0) = (short(&gold), equals(&answer)) {
+        return math_equal(&answer, &value, depth + 1);
+    }
+    symbolic_equal(&answer, &gold)
+}
+
+fn symbolic_equal(answer: &str, gold: &str) -> bool {
+    let read = |text: &str| {
+        let text = ascii_digits(text);
+        parse(&text, Notation::Latex).or_else(|| parse(&text, Notation::Plain))
+    };
+    let (Some(a), Some(g)) = (read(answer), read(gold)) else { return false };
+    if is_zero_difference(&a, &g) {
+        return true;
+    }
+    if let (Some((b, c, _)), Some((h, k, _))) = (sides(&a), sides(&g)) {
+        let difference =
+            |x: &Formula, y: &Formula| Formula::Sum(vec![(Sign::Plus, x.clone()), (Sign::Minus, y.clone())]);
+        // The sign of an inequality does not count: |left - right| is compared.
+        return is_zero_difference(&difference(b, c), &difference(h, k))
+            || is_zero_difference(&difference(b, c), &difference(k, h));
+    }
+    matches!((number(&a), number(&g)), (Some(a), Some(g)) if is_close(a, g, 1e-4))
+}
