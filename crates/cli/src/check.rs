@@ -95,7 +95,10 @@ impl Judged {
 }
 
 fn word(verdict: &Verdict) -> String {
-    serde_json::to_value(verdict.equality).ok().and_then(|v| v.as_str().map(str::to_string)).unwrap_or_default()
+    serde_json::to_value(verdict.equality)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_string))
+        .unwrap_or_default()
 }
 
 fn judge(gold: &str, answer: &str, find: bool, options: &Options) -> Judged {
@@ -112,10 +115,12 @@ fn batch(path: &Path, output: Option<&Path>, options: &Options) -> Result<(), Fa
         .map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))?;
     let mut reader = BufReader::new(file);
     // Written under another name first, so that nothing half-written stays behind.
-    let folder = output.map(|path| path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+    let folder =
+        output.map(|path| path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")));
     let mut temporary = match (folder, output) {
         (Some(folder), Some(output)) => Some(
-            tempfile::NamedTempFile::new_in(folder).map_err(|error| Failure::file("write", output, &error))?,
+            tempfile::NamedTempFile::new_in(folder)
+                .map_err(|error| Failure::file("write", output, &error))?,
         ),
         _ => None,
     };
@@ -131,8 +136,9 @@ fn batch(path: &Path, output: Option<&Path>, options: &Options) -> Result<(), Fa
             let mut block: Vec<(usize, Vec<u8>)> = Vec::with_capacity(LINES);
             while block.len() < LINES {
                 let mut line = Vec::new();
-                let length =
-                    reader.read_until(b'\n', &mut line).map_err(|error| Failure::file("read", path, &error))?;
+                let length = reader
+                    .read_until(b'\n', &mut line)
+                    .map_err(|error| Failure::file("read", path, &error))?;
                 if length == 0 {
                     break;
                 }

@@ -31,7 +31,8 @@ fn main() {
     let options = Options::default();
     let answers: Vec<String> =
         lines(answers).iter().map(|line| line["answer"].as_str().unwrap_or_default().to_string()).collect();
-    let written: Vec<String> = answers.iter().map(|a| format!("${}$ ", a.replace("\\frac", "\\dfrac"))).collect();
+    let written: Vec<String> =
+        answers.iter().map(|a| format!("${}$ ", a.replace("\\frac", "\\dfrac"))).collect();
     let (identical, count) = timed(|| answers.iter().filter(|a| check(a, a, &options).is_equal()).count());
     let pairs = || answers.iter().zip(&written);
     let (read, read_count) = timed(|| pairs().filter(|(a, b)| check(a, b, &options).is_equal()).count());
@@ -48,7 +49,8 @@ fn main() {
     };
     let (outputs, correct) = timed(|| samples.iter().filter(|sample| judge(sample)).count());
     let start = Instant::now();
-    let full = (0..400usize).into_par_iter().map(|_| samples.iter().filter(|s| judge(s)).count()).sum::<usize>();
+    let full =
+        (0..400usize).into_par_iter().map(|_| samples.iter().filter(|s| judge(s)).count()).sum::<usize>();
     let full_time = start.elapsed().as_secs_f64();
     println!(
         "{}",

@@ -75,6 +75,7 @@ fn compatible_verdicts() {
         .map(|verdict| (verdict["id"].as_str().unwrap().to_string(), verdict))
         .collect();
     let pairs = lines(folder.join("equality.jsonl"));
+    let mut short = Vec::new();
     for (name, least) in COMPATIBLE {
         let Some((mode, key)) = mode_and_key(name) else { continue };
         let mut agreed = 0;
@@ -89,8 +90,11 @@ fn compatible_verdicts() {
             }
         }
         println!("{name}: {agreed} of 258");
-        assert!(agreed >= least, "{name}: {agreed}");
+        if agreed < least {
+            short.push((name, agreed));
+        }
     }
+    assert!(short.is_empty(), "{short:?}");
 }
 
 const COMPATIBLE: [(&str, usize); 5] =

@@ -177,9 +177,33 @@ fn hostile_input_is_answered_within_the_budget() {
     let sums = "(a+b+c+d)^{40}(e+f+g+h)^{40}(a+e)^{100}";
     let megabyte = "lorem ipsum ".repeat(90_000);
     let hostile = [
-        nested.as_str(), &deep, &fractions, &powers, &roots, &boxes, &blanks, &unions, &factorials, &minuses, sums,
-        &megabyte, "10^{10^9}", "10^{10^{10^{10}}}", "2^{10^9}+1", "((((((10^9)!)!)!)!)!)!", "\\frac", "\\frac{",
-        "\\sqrt[", "\\begin{pmatrix}", "\\text{", "1/0", "0^{-1}", "\\log 0", "\\tan\\frac{\\pi}{2}", "\u{0}", "\\",
+        nested.as_str(),
+        &deep,
+        &fractions,
+        &powers,
+        &roots,
+        &boxes,
+        &blanks,
+        &unions,
+        &factorials,
+        &minuses,
+        sums,
+        &megabyte,
+        "10^{10^9}",
+        "10^{10^{10^{10}}}",
+        "2^{10^9}+1",
+        "((((((10^9)!)!)!)!)!)!",
+        "\\frac",
+        "\\frac{",
+        "\\sqrt[",
+        "\\begin{pmatrix}",
+        "\\text{",
+        "1/0",
+        "0^{-1}",
+        "\\log 0",
+        "\\tan\\frac{\\pi}{2}",
+        "\u{0}",
+        "\\",
     ];
     for text in hostile {
         for mode in Mode::ALL {

@@ -47,6 +47,7 @@ pub(super) fn parse(text: &str, notation: Notation) -> Option<Formula> {
         | Formula::Currency(..) => true,
         Formula::Apply(operation, _) => {
             matches!(operation, Operation::Maximum | Operation::Minimum)
+                || (notation == Notation::Plain && *operation == Operation::Absolute)
         }
         Formula::Sum(terms) => terms.iter().any(|(sign, _)| {
             matches!(
@@ -75,6 +76,13 @@ pub(super) fn is_zero_difference(left: &Formula, right: &Formula) -> bool {
     let is_relation = |formula: &Formula| matches!(formula, Formula::Chain(..) | Formula::Ratio(_));
     if is_relation(left) || is_relation(right) {
         return false;
+    }
+    // The floating-point difference of irrational values is hardly ever exactly zero.
+    let is_decimal = |part: &Formula| matches!(part, Formula::Number(number) if number.decimals.is_some());
+    let is_float = (left.any(&is_decimal) || right.any(&is_decimal)) && left.symbols().is_empty();
+    let exact = |formula: &Formula| formula.exact(&BTreeMap::new(), &budget());
+    if is_float && (exact(left).is_none() || exact(right).is_none()) {
+        return left == right;
     }
     left == right || compare_exactly(left, right, &budget()).is_some_and(|verdict| verdict.is_equal())
 }

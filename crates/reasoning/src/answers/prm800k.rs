@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::computer_algebra::{Notation, is_zero_difference, parse, python_float};
-use super::language::ascii_digits;
 use super::{Verdict, hendrycks};
 
 struct Patterns {
@@ -182,7 +181,7 @@ fn normalised(text: &str, patterns: &Patterns) -> String {
     if let Some(value) = integer(&text, patterns) {
         text = format!("{:.0}", value.trunc() + 0.0);
     }
-    ascii_digits(&text)
+    text
 }
 
 /// LaTeX as plain text with Unicode symbols, as the converter of the original writes it.
@@ -213,7 +212,7 @@ fn convert(characters: &[char], at: &mut usize, result: &mut String, in_group: b
                 if length == 0 {
                     match characters.get(*at) {
                         Some(',' | ';' | ' ' | ':') => result.push(' '),
-                        Some('\\') => result.push('\n'),
+                        Some('\\') => result.push(';'),
                         Some('!') | None => {}
                         Some(other) => result.push(*other),
                     }
@@ -222,7 +221,7 @@ fn convert(characters: &[char], at: &mut usize, result: &mut String, in_group: b
                 }
                 command(&name, characters, at, result, depth);
             }
-            '~' => result.push(' '),
+            '~' | '&' => result.push(' '),
             other => result.push(other),
         }
     }
@@ -297,8 +296,6 @@ fn command(name: &str, characters: &[char], at: &mut usize, result: &mut String,
                 "ne" | "neq" => "≠",
                 "pm" => "±",
                 "in" => "∈",
-                "gt" => ">",
-                "lt" => "<",
                 "emptyset" => "∅",
                 "alpha" => "α",
                 "beta" => "β",
@@ -307,7 +304,14 @@ fn command(name: &str, characters: &[char], at: &mut usize, result: &mut String,
                 "setminus" => "∖",
                 "circ" => "∘",
                 other => {
-                    result.push_str(other);
+                    // Names of functions are kept, unknown commands dropped.
+                    const FUNCTIONS: [&str; 14] = [
+                        "sin", "cos", "tan", "cot", "sec", "csc", "ln", "log", "exp", "arcsin", "arccos",
+                        "arctan", "min", "max",
+                    ];
+                    if FUNCTIONS.contains(&other) {
+                        result.push_str(other);
+                    }
                     // A blank after a function's name belongs to the name.
                     while characters.get(*at) == Some(&' ') {
                         *at += 1;

@@ -1,5 +1,6 @@
 //! Finding the final answer in a response: a box, else the last announced answer, else the last number.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -10,7 +11,7 @@ use super::super::{Extracted, Language};
 /// The sentences that announce an answer, in all languages; a colon may follow.
 const TRIGGERS: &str = r"(?x)
     final\ answer\ is | answer\ is | choice\ is | answer\ would\ be | (?:final\ )?answer\s*[:：] | (?m:^)A:
-    | উত্তর\ হল | উত্তর\s*: | Antwort\ lautet | Antwort\s*: | respuesta\ es | Respuesta\s*: | réponse\ est
+    | উত্তর\ হল | উত্তর\s*: | Antwort\ (?:lautet|ist) | Antwort\s*: | respuesta\ es | Respuesta\s*: | réponse\ est
     | Réponse\s*: | Ответ\s*[—:-] | Jibu\ ni | Jibu\s*: | సమాధానం\s*:? | คำตอบคือ | คำตอบ\s*:
     | 答えは | 答え\s*[:：] | 答案是 | 答案为 | 答案\s*[:：]";
 
@@ -60,50 +61,70 @@ fn as_truth(answer: &str) -> Option<String> {
 
 /// The content of the last box, joined with those directly before it; a last box that is not closed reaches to the end.
 fn boxed(response: &str) -> Option<String> {
-    let mut boxes: Vec<(usize, usize, String)> = Vec::new();
+    // Where each box starts and ends, and its content.
+    let mut boxes: Vec<(usize, usize, &str)> = Vec::new();
+    let mut closing = None;
     let mut at = 0;
-    while let Some((start, length)) = ["\\boxed", "\\fbox"]
-        .iter()
-        .filter_map(|name| response[at..].find(name).map(|found| (at + found, name.len())))
-        .min()
-    {
+    while let Some((start, length)) = next_box(response, at) {
         at = start + length;
         let rest = &response[at..];
         let inner = rest.trim_start();
-        let skipped = rest.len() - inner.len();
+        let open = at + rest.len() - inner.len();
         if !inner.starts_with('{') {
-            // A box without braces: the next word or formula.
-            if skipped > 0 {
+            // A box without braces: the rest of the formula.
+            if open > at {
                 let end = inner.find(['$', '\n']).unwrap_or(inner.len());
-                boxes.push((start, at + skipped + end, inner[..end].trim().to_string()));
+                boxes.push((start, open + end, inner[..end].trim()));
             }
             continue;
         }
-        let closing = closing_brace(inner);
-        let end = closing.unwrap_or(inner.len());
-        let content = inner[1..end].trim().to_string();
-        let after = at + skipped + end + usize::from(closing.is_some());
-        boxes.push((start, after, content));
-        // A box that is not closed may hold another one; only the last reaches to the end.
-        at = if closing.is_some() { after } else { at + skipped + 1 };
+        match closing.get_or_insert_with(|| closing_braces(response)).get(&open) {
+            Some(&end) => {
+                boxes.push((start, end + 1, response[open + 1..end].trim()));
+                at = end + 1;
+            }
+            // A box that is not closed may hold another one; only the last reaches to the end.
+            None => {
+                boxes.push((start, response.len(), response[open + 1..].trim()));
+                at = open + 1;
+            }
+        }
     }
     let (mut start, _, last) = boxes.pop()?;
     let mut contents = vec![last];
     while let Some((before, end, content)) = boxes.pop() {
-        if end > start || !is_joint(&response[end..start]) {
+        if end > start || contents.len() > 100 || !is_joint(&response[end..start]) {
             break;
         }
         if !contents.contains(&content) {
-            contents.insert(0, content);
+            contents.push(content);
         }
         start = before;
     }
+    contents.reverse();
     Some(contents.join(","))
 }
 
-/// The place of the brace that closes the one at the start; escaped braces do not count.
-fn closing_brace(text: &str) -> Option<usize> {
-    let mut depth = 0usize;
+/// The place and the length of the next box command.
+fn next_box(response: &str, from: usize) -> Option<(usize, usize)> {
+    let mut at = from;
+    while let Some(found) = response[at..].find("box") {
+        let end = at + found + "box".len();
+        let before = &response[from..at + found];
+        if before.ends_with("\\f") {
+            return Some((at + found - 2, "\\fbox".len()));
+        }
+        if before.ends_with('\\') && response[end..].starts_with("ed") {
+            return Some((at + found - 1, "\\boxed".len()));
+        }
+        at = end;
+    }
+    None
+}
+
+/// The places of opening braces with those of their closing ones; escaped braces do not count.
+fn closing_braces(text: &str) -> HashMap<usize, usize> {
+    let (mut open, mut closing) = (Vec::new(), HashMap::new());
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate() {
         match byte {
@@ -112,17 +133,16 @@ fn closing_brace(text: &str) -> Option<usize> {
                 continue;
             }
             b'\\' => is_escaped = true,
-            b'{' => depth += 1,
+            b'{' => open.push(at),
             b'}' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(at);
+                if let Some(start) = open.pop() {
+                    closing.insert(start, at);
                 }
             }
             _ => {}
         }
     }
-    None
+    closing
 }
 
 /// Whether what stands between two boxes makes one list of them.

@@ -54,7 +54,7 @@ pub(super) fn clean(text: &str) -> String {
         for (open, close) in [("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**")] {
             if text.len() > open.len() + close.len()
                 && let Some(inner) = text.strip_prefix(open).and_then(|t| t.strip_suffix(close))
-                && !inner.contains(open)
+                && !inner.replace("\\$", "").contains(open)
             {
                 text = inner.trim().to_string();
             }

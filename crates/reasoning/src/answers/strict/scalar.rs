@@ -37,7 +37,7 @@ pub(super) fn compare(left: &Formula, right: &Formula, budget: &Budget) -> Optio
 
 /// [`compare`] without the rule for rounded decimals and without infinities.
 pub(in super::super) fn compare_exactly(left: &Formula, right: &Formula, budget: &Budget) -> Option<Verdict> {
-    let symbols: Vec<String> = left.symbols().into_iter().chain(right.symbols()).collect();
+    let symbols = symbols(left, right);
     if symbols.is_empty() {
         constants(left, right, budget)
     } else {
@@ -256,6 +256,11 @@ fn is_narrow_enough(value: &ComplexInterval) -> bool {
     value.width() < value.magnitude().max(0) - 300
 }
 
+/// The symbols of both, each once and in an order that does not depend on which comes first.
+fn symbols(left: &Formula, right: &Formula) -> Vec<String> {
+    left.symbols().union(&right.symbols()).cloned().collect()
+}
+
 /// The order of two real constants; `None` if they are not real or cannot be told apart and are not equal.
 pub(super) fn order(left: &Formula, right: &Formula, budget: &Budget) -> Option<std::cmp::Ordering> {
     use std::cmp::Ordering;
@@ -288,7 +293,7 @@ pub(super) fn order(left: &Formula, right: &Formula, budget: &Budget) -> Option<
 
 /// The constant `c` with `left = c * right` at random points: its sign, if there is such a constant other than zero.
 pub(super) fn proportion(left: &Formula, right: &Formula, budget: &Budget) -> Result<i32, &'static str> {
-    let symbols: Vec<String> = left.symbols().into_iter().chain(right.symbols()).collect();
+    let symbols = symbols(left, right);
     let precision = Precision::digits(DIGITS[1]);
     let mut first: Option<(ComplexInterval, ComplexInterval)> = None;
     let mut compared = 0;
