@@ -2,9 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mathesis_reasoning::answers::{Language, Mode, Options, check, extract, mgsm};
 use serde_json::Value;
+
+/// The strict mode with a budget that a busy machine cannot spend.
+fn patient() -> Options {
+    Options { budget: Duration::from_secs(20), ..Options::default() }
+}
 
 fn folder(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("MATHESIS_DATA").map(|data| PathBuf::from(data).join(name));
@@ -26,7 +32,7 @@ fn lines(path: PathBuf) -> Vec<Value> {
 fn strict_verdicts_on_the_pairs() {
     let Some(folder) = folder("answer-pairs") else { return };
     let (mut agreed, mut accepted) = (0, Vec::new());
-    let options = Options::default();
+    let options = patient();
     for pair in lines(folder.join("equality.jsonl")) {
         let (gold, answer) = (pair["gold"].as_str().unwrap(), pair["pred"].as_str().unwrap());
         let verdict = check(gold, answer, &options);
@@ -55,7 +61,7 @@ fn strict_extraction() {
     let mut right = 0;
     for case in lines(folder.join("extraction.jsonl")) {
         let language = Language::from_code(case["lang"].as_str().unwrap());
-        let options = Options { language, ..Options::default() };
+        let options = Options { language, ..patient() };
         let found = extract(case["response"].as_str().unwrap(), &options);
         let answer = found.as_ref().map(|found| found.answer.as_str());
         if answer == case["extracted"].as_str() {
@@ -108,7 +114,7 @@ fn mode_and_key(name: &str) -> Option<(Mode, &str)> {
 #[test]
 fn references_equal_themselves() {
     let Some(folder) = folder("math-answers") else { return };
-    let options = Options::default();
+    let options = patient();
     let mut count = 0;
     let mut differently_spaced = 0;
     for line in lines(folder.join("math_test_answers.jsonl")) {
@@ -137,7 +143,7 @@ fn grade_school_solutions() {
         let gold = extract(truth, &Options::of(Mode::Gsm8k));
         let gold = match gold {
             Some(gold) => gold.answer,
-            None => extract(truth, &Options::default()).unwrap().answer,
+            None => extract(truth, &patient()).unwrap().answer,
         };
         for (at, model) in models.iter().enumerate() {
             let solution = row[model]["solution"].as_str().unwrap();
@@ -148,8 +154,8 @@ fn grade_school_solutions() {
             let options = Options::of(Mode::MathOctopus);
             let answer = extract(solution, &options).unwrap().answer;
             octopus[at] += usize::from(check(&gold, &answer, &options).is_equal());
-            if let Some(found) = extract(solution, &Options::default()) {
-                strict[at] += usize::from(check(&gold, &found.answer, &Options::default()).is_equal());
+            if let Some(found) = extract(solution, &patient()) {
+                strict[at] += usize::from(check(&gold, &found.answer, &patient()).is_equal());
             }
         }
     }
@@ -171,7 +177,7 @@ fn native_answer_sentences() {
         for (at, gold) in golds.iter().enumerate() {
             let answer = exemplars["exemplars"][language.code()][(at + 1).to_string()]["a"].as_str().unwrap();
             native += usize::from(mgsm::native_answer(answer, language).as_ref() == Some(gold));
-            let options = Options { language: Some(language), ..Options::default() };
+            let options = Options { language: Some(language), ..patient() };
             let found = extract(answer, &options).unwrap().answer;
             strict += usize::from(check(gold, &found, &options).is_equal());
         }
@@ -189,7 +195,7 @@ fn native_answer_sentences() {
 #[test]
 fn sampled_solutions() {
     let Some(folder) = folder("math-votes-100") else { return };
-    let options = Options::default();
+    let options = patient();
     let (mut correct, mut agreed, mut votes) = (0, 0, 0);
     for row in lines(folder.join("votes.jsonl")) {
         let gold = row["gt"].as_str().unwrap();

@@ -83,9 +83,10 @@ pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
         return Verdict::equal("same text after rewriting");
     }
     let read = |text: &str| {
-        let formula = parse(text, Notation::Latex)?;
+        let formula = parse(text, Notation::LatexTwice)?;
         Some(formula.replace(&|part| match part {
             Formula::Symbol(name) if name == "i" => Some(Formula::Constant(NamedConstant::I)),
+            Formula::Symbol(name) if name == "pi" => Some(Formula::Constant(NamedConstant::Pi)),
             _ => None,
         }))
     };
@@ -118,19 +119,8 @@ pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
                     && relation != Relation::Equal
                     && is_zero_difference(a, d)
                     && is_zero_difference(b, c))
-                || (relation == other && relation == Relation::Equal && is_negated(&gold, &answer))
-                || (relation == mirrored && relation != other && is_negated(&gold, &answer))
         }
         _ => gold == answer || is_zero_difference(&gold, &answer),
     };
     if is_equal { Verdict::equal("equal by algebra") } else { Verdict::different("not equal by algebra") }
-}
-
-/// Whether the two relations differ by the sign of both sides.
-fn is_negated(left: &Formula, right: &Formula) -> bool {
-    use mathesis_symbolic::formula::Sign;
-    let (Some((a, b, _)), Some((c, d, _))) = (sides(left), sides(right)) else { return false };
-    let difference =
-        |x: &Formula, y: &Formula| Formula::Sum(vec![(Sign::Plus, x.clone()), (Sign::Minus, y.clone())]);
-    is_zero_difference(&difference(a, b), &difference(d, c))
 }

@@ -4,35 +4,61 @@
 //! sympy gives up on a true identity, or its floating-point zero is not exact, the two may differ.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use mathesis_symbolic::formula::{Budget, Formula, NamedConstant, Operation, Reading, Relation};
 use mathesis_symbolic::interval::Precision;
+
+use regex::Regex;
 
 use super::strict::scalar::compare_exactly;
 
 /// What a parser of a checker reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Notation {
-    /// sympy's LaTeX parser: `e` and `i` are symbols, words products of letters.
+    /// sympy's LaTeX parser: `e`, `i` and `pi` are symbols, a letter before parentheses is a function, numerals are
+    /// plain, and what follows a comma or a numeral's subscript is dropped.
     Latex,
+    /// The same, read again by sympy's own parser, so that letters before parentheses multiply.
+    LatexTwice,
     /// sympy's own parser of plain text.
     Plain,
 }
 
 /// The time for one comparison.
 pub(super) fn budget() -> Budget {
-    Budget::new(Duration::from_millis(200))
+    Budget::new(Duration::from_secs(5))
 }
 
 /// The formula that the parser would read; `None` where it fails.
 pub(super) fn parse(text: &str, notation: Notation) -> Option<Formula> {
     let reading =
         Reading { mixed_numbers: false, imaginary_unit: notation == Notation::Plain && text.contains('I') };
-    if text.trim().is_empty() || !text.is_ascii() && notation == Notation::Latex {
+    static NUMERALS: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?:^|[^\d])\.\d|\d\.(?:$|[^\d])|(?:^|[^\d.])0\d").ok());
+    static EXPONENT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\d[eE]\d").ok());
+    static CALL: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?:^|[^a-zA-Z\\])[a-zA-Z]\(").ok());
+    let is_latex = notation != Notation::Plain;
+    if text.trim().is_empty() || text.contains(['−', '\u{a0}']) || (is_latex && !text.is_ascii()) {
         return None;
     }
-    let formula = Formula::read(text, reading).ok()?;
+    if is_latex {
+        let is_found = |pattern: &LazyLock<Option<Regex>>| pattern.as_ref().is_some_and(|p| p.is_match(text));
+        let is_unknown =
+            ["\\cfrac", "\\overline", "\\boxed", "\\gt", "\\lt", "{,}"].iter().any(|c| text.contains(c));
+        if is_unknown || is_found(&NUMERALS) {
+            return None;
+        }
+        // A product with the letter e, a function of its own: neither equals anything else.
+        if is_found(&EXPONENT) || (notation == Notation::Latex && is_found(&CALL)) {
+            return Some(Formula::Symbol(text.to_string()));
+        }
+    }
+    let mut formula = Formula::read(text, reading).ok()?;
+    if is_latex {
+        formula = as_latex(formula);
+    }
     let is_foreign = |part: &Formula| match part {
         Formula::List(..)
         | Formula::Group(..)
@@ -60,13 +86,30 @@ pub(super) fn parse(text: &str, notation: Notation) -> Option<Formula> {
     if formula.any(&is_foreign) {
         return None;
     }
-    Some(if notation == Notation::Latex { letters(&formula) } else { formula })
+    Some(if is_latex { letters(&formula) } else { formula })
 }
 
-/// `e` as a symbol, as sympy's LaTeX parser has it.
+/// What sympy's LaTeX parser makes of lists, ratios, braces and subscripts of numerals.
+fn as_latex(formula: Formula) -> Formula {
+    let formula = match formula {
+        Formula::List(mut items, _) if !items.is_empty() => items.remove(0),
+        other => other,
+    };
+    formula.replace(&|part| match part {
+        Formula::Set(items) if items.len() == 1 => items.first().cloned(),
+        Formula::Based(digits, _) => Formula::read(digits, Reading::default()).ok(),
+        Formula::Ratio(parts) if parts.len() == 2 => {
+            Some(Formula::Quotient(Box::new(parts[0].clone()), Box::new(parts[1].clone())))
+        }
+        _ => None,
+    })
+}
+
+/// `e` and `pi` as symbols, as sympy's LaTeX parser has them.
 fn letters(formula: &Formula) -> Formula {
     formula.replace(&|part| match part {
         Formula::Constant(NamedConstant::E) => Some(Formula::Symbol("e".into())),
+        Formula::Constant(NamedConstant::Pi) => Some(Formula::Symbol("pi".into())),
         _ => None,
     })
 }

@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use mathesis_symbolic::formula::{Formula, NamedConstant};
 use regex::Regex;
 
 use super::computer_algebra::{Notation, is_zero_difference, parse};
@@ -107,7 +108,10 @@ pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
             Verdict::equal("same text after rewriting")
         };
     }
+    let is_infinity = |part: &Formula| matches!(part, Formula::Constant(NamedConstant::Infinity));
     match (parse(&gold, Notation::Latex), parse(&answer, Notation::Latex)) {
+        // Infinity minus infinity is no number.
+        (Some(gold), _) if gold.any(&is_infinity) => Verdict::different("infinity"),
         (Some(gold), Some(answer)) if is_zero_difference(&gold, &answer) => {
             Verdict::equal("equal by algebra")
         }

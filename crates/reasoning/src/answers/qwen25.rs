@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use mathesis_symbolic::formula::{Formula, Sign};
+use mathesis_symbolic::formula::{Formula, Reading, Sign};
 use regex::Regex;
 
 use super::computer_algebra::{Notation, is_close, is_zero_difference, number, parse, python_float, sides};
@@ -430,6 +430,16 @@ fn math_equal(answer: &str, gold: &str, depth: usize) -> bool {
 }
 
 fn symbolic_equal(answer: &str, gold: &str) -> bool {
+    // Braces with several things in them are sets of Python.
+    let set = |text: &str| match Formula::read(text, Reading::default()) {
+        Ok(Formula::Set(items)) => Some(items),
+        _ => None,
+    };
+    if let (Some(a), Some(g)) = (set(answer), set(gold)) {
+        let is_in =
+            |item: &Formula, items: &[Formula]| items.iter().any(|other| is_zero_difference(item, other));
+        return a.iter().all(|item| is_in(item, &g)) && g.iter().all(|item| is_in(item, &a));
+    }
     let read = |text: &str| {
         let text = ascii_digits(text);
         parse(&text, Notation::Latex).or_else(|| parse(&text, Notation::Plain))
