@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use mathesis_symbolic::formula::{Budget, Formula, NamedConstant, Operation, Reading, Relation};
+use mathesis_symbolic::formula::{Budget, Formula, NamedConstant, Operation, Reading, Relation, Separator};
 use mathesis_symbolic::interval::Precision;
 
 use regex::Regex;
@@ -40,7 +40,12 @@ pub(super) fn parse(text: &str, notation: Notation) -> Option<Formula> {
     static EXPONENT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\d[eE]\d").ok());
     static CALL: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?:^|[^a-zA-Z\\])[a-zA-Z]\(").ok());
     let is_latex = notation != Notation::Plain;
-    if text.trim().is_empty() || text.contains(['−', '\u{a0}']) || (is_latex && !text.is_ascii()) {
+    if text.trim().is_empty()
+        || text.contains(['−', '\u{a0}'])
+        || text.contains("{,}")
+        || (is_latex && !text.is_ascii())
+        || (!is_latex && text.contains('\\'))
+    {
         return None;
     }
     if is_latex {
@@ -92,7 +97,7 @@ pub(super) fn parse(text: &str, notation: Notation) -> Option<Formula> {
 /// What sympy's LaTeX parser makes of lists, ratios, braces and subscripts of numerals.
 fn as_latex(formula: Formula) -> Formula {
     let formula = match formula {
-        Formula::List(mut items, _) if !items.is_empty() => items.remove(0),
+        Formula::List(mut items, Separator::Comma) if !items.is_empty() => items.remove(0),
         other => other,
     };
     formula.replace(&|part| match part {
