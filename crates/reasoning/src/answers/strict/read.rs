@@ -147,7 +147,7 @@ pub(super) fn value(text: &str, language: Option<Language>) -> Value {
     if let Some(truth) = truth(plain) {
         return Value::Truth(truth);
     }
-    if let Some(choice) = choice(text, plain, language) {
+    if let Some(choice) = choice(text, plain) {
         return choice;
     }
     if let Some(number) = number_words(plain).or_else(|| chinese_numeral(plain)) {
@@ -175,7 +175,7 @@ fn is_numeric(text: &str) -> bool {
 }
 
 /// A label of a multiple choice, with or without the value: `(C)`, `C.`, `\textbf{(D)}\ 9`, `B) 42`.
-fn choice(text: &str, plain: &str, language: Option<Language>) -> Option<Value> {
+fn choice(text: &str, plain: &str) -> Option<Value> {
     let mut characters = plain.chars().filter(|c| !matches!(c, '(' | ')' | '.' | ':' | '*'));
     let (first, second) = (characters.next()?, characters.next());
     if first.is_ascii_uppercase() && second.is_none() && plain.len() <= 6 {
@@ -193,13 +193,9 @@ fn choice(text: &str, plain: &str, language: Option<Language>) -> Option<Value> 
     // One level only: the value beside a label is no labelled value again.
     let inner = match Formula::read(inner, Reading::default()) {
         Ok(formula) => from_formula(&formula),
-        Err(_) => value_of_text(inner, language),
+        Err(_) => Value::Text(normal_text(inner)),
     };
     Some(Value::Choice(label, Some(Box::new(inner))))
-}
-
-fn value_of_text(text: &str, _: Option<Language>) -> Value {
-    Value::Text(normal_text(text))
 }
 
 /// A numeral with a base: `204_5`, `1A_{16}`, `\text{BEE}_{16}`.
@@ -207,7 +203,7 @@ fn based(text: &str) -> Option<(String, u32)> {
     let (digits, base) = text.rsplit_once('_')?;
     let base: u32 = base.trim_matches(['{', '}', ' ']).parse().ok().filter(|base| (2..=36).contains(base))?;
     let digits: String = digits.replace("\\text", "").chars().filter(|c| !"{} ".contains(*c)).collect();
-    let is_numeral = !digits.is_empty() && digits.chars().all(|c| c.to_digit(base.max(10)).is_some());
+    let is_numeral = !digits.is_empty() && digits.chars().all(|c| c.is_digit(base.max(10)));
     (is_numeral && digits.chars().any(|c| c.is_ascii_digit())).then(|| (digits.to_uppercase(), base))
 }
 
@@ -229,8 +225,7 @@ fn is_phrase(text: &str) -> bool {
     let longest =
         text.split(|c: char| !c.is_alphabetic()).map(|word| word.chars().count()).max().unwrap_or(0);
     let is_name = ["infinity", "infty", "sqrt"].iter().any(|name| text.contains(name));
-    let lists = text.contains(" and ") || text.contains(" or ");
-    is_words && longest >= 4 && !is_name && !(lists && longest < 4)
+    is_words && longest >= 4 && !is_name
 }
 
 /// The value of a formula.
