@@ -237,7 +237,8 @@ fn masha2(rank: &mut Rank<'_>) -> Result<(), SolveError> {
         let anchor = w.anchor(tau, &z);
         let half = forward_backward(problem, &anchor, step, &w.mean);
         rank.visit(&half);
-        let difference = rank.own(&half)?.iter().zip(&w.own).map(|(f, at_w)| step * f - step * at_w).collect();
+        let difference =
+            rank.own(&half)?.iter().zip(&w.own).map(|(f, at_w)| step * f - step * at_w).collect();
         let g = rank.compressed_mean(k as u64, &all, difference, Some(&mut memory))?;
         z = half.iter().zip(&g).map(|(half, g)| half - g).collect();
         word = rank.check(k, &z, step)?;

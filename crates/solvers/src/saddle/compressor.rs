@@ -107,9 +107,8 @@ pub enum CompressorError {
 
 impl Compressor {
     /// The names under which compressors are asked for.
-    pub const NAMES: &[&str] = &[
-        "identity", "rand-k", "bernoulli", "dithering", "natural", "top-k", "scaled-sign", "scaled",
-    ];
+    pub const NAMES: &[&str] =
+        &["identity", "rand-k", "bernoulli", "dithering", "natural", "top-k", "scaled-sign", "scaled"];
 
     /// Rand-k with k as a fraction of the dimension.
     pub fn rand_fraction(fraction: f64) -> Self {
@@ -309,8 +308,7 @@ impl Codec {
                 packed.float(norm);
                 for v in vector {
                     // |v|/norm ≤ 1 because the norm was rounded up, so the level is at most s.
-                    let place =
-                        if norm > 0.0 { v.abs() / f64::from(norm) * f64::from(levels) } else { 0.0 };
+                    let place = if norm > 0.0 { v.abs() / f64::from(norm) * f64::from(levels) } else { 0.0 };
                     let level = place.floor() + f64::from(stream.uniform() < place - place.floor());
                     packed.write(u64::from(v.is_sign_negative()), 1);
                     packed.write((level as u64).min(u64::from(levels)), level_bits(levels));

@@ -61,7 +61,9 @@ impl Constraint {
     pub fn check(&self, dimension: usize) -> Result<(), String> {
         match self {
             Constraint::Box { lower, upper } if !(lower <= upper && upper - lower < f64::INFINITY) => {
-                Err(format!("the box is [{lower}, {upper}]; expected finite bounds, the lower not above the upper"))
+                Err(format!(
+                    "the box is [{lower}, {upper}]; expected finite bounds, the lower not above the upper"
+                ))
             }
             Constraint::Simplex if dimension == 0 => Err("a simplex needs at least one entry".to_string()),
             Constraint::Ball { radius } if !(*radius > 0.0 && radius.is_finite()) => {

@@ -82,11 +82,10 @@ impl Algorithm {
 }
 
 /// Where the workers are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// Threads of this process.
-    #[default]
     Threads,
     /// Processes that `mpirun` has started.
     Mpi,
@@ -163,9 +162,9 @@ pub struct Method {
     /// Seed of all random choices.
     #[serde(default)]
     pub seed: u64,
-    /// Where the workers are.
-    #[serde(default)]
-    pub transport: Transport,
+    /// Where the workers are; absent: in processes where `mpirun` has started several, else in threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Transport>,
     /// Seconds without a message after which a worker counts as lost.
     #[serde(default = "default_timeout")]
     pub timeout: f64,
@@ -201,7 +200,7 @@ impl Method {
             target: None,
             record_every: None,
             seed: 0,
-            transport: Transport::Threads,
+            transport: None,
             timeout: default_timeout(),
         }
     }

@@ -171,7 +171,8 @@ pub fn solve(
         let started = std::thread::Builder::new().spawn(move || {
             let _ = participate(&problem, &plan, &mut link, &mut Silent);
         });
-        started.map_err(|error| SolveError::Problem(format!("cannot start a thread for a worker: {error}")))?;
+        started
+            .map_err(|error| SolveError::Problem(format!("cannot start a thread for a worker: {error}")))?;
     }
     participate(problem, &plan, &mut server, observer)?.ok_or(SolveError::ToldToEnd)
 }

@@ -89,7 +89,9 @@ impl<'a> Monitor<'a> {
         let first = self.first.get_or_insert_with(|| now.clone()).clone();
         let measure = now.measure(self.plan.target, &first);
         let diverges = match (now.distance, first.distance) {
-            (Some(distance), Some(start)) if start > 0.0 => distance.is_nan() || distance > DISTANCE_GROWTH * start,
+            (Some(distance), Some(start)) if start > 0.0 => {
+                distance.is_nan() || distance > DISTANCE_GROWTH * start
+            }
             _ => now.residual.is_nan() || now.residual > RESIDUAL_GROWTH * first.residual,
         } || !now.residual.is_finite();
         if diverges {

@@ -37,13 +37,18 @@ impl Plan {
             None if server.saving() > 1.0 => 1.0 - 1.0 / server.saving(),
             None => 0.5,
             Some(tau) if tau > 0.0 && tau < 1.0 => tau,
-            Some(tau) => return refuse("tau", format!("{tau}; expected a number between 0 and 1, both excluded")),
+            Some(tau) => {
+                return refuse("tau", format!("{tau}; expected a number between 0 and 1, both excluded"));
+            }
         };
         let participants = match method.participants {
             None => workers,
             Some(count) if (1..=workers).contains(&count) => count,
             Some(count) => {
-                return refuse("participants", format!("{count}; expected 1 to {workers}, the number of workers"));
+                return refuse(
+                    "participants",
+                    format!("{count}; expected 1 to {workers}, the number of workers"),
+                );
             }
         };
         if method.batch == Some(0) {
@@ -53,10 +58,16 @@ impl Plan {
             return refuse("iterations", "0; expected at least 1".to_string());
         }
         if !(method.tolerance >= 0.0 && method.tolerance.is_finite()) {
-            return refuse("tolerance", format!("{}; expected a finite number, at least 0", method.tolerance));
+            return refuse(
+                "tolerance",
+                format!("{}; expected a finite number, at least 0", method.tolerance),
+            );
         }
         if !(method.timeout > 0.0 && method.timeout <= 1e6) {
-            return refuse("timeout", format!("{}; expected seconds above 0, at most a million", method.timeout));
+            return refuse(
+                "timeout",
+                format!("{}; expected seconds above 0, at most a million", method.timeout),
+            );
         }
         if method.record_every == Some(0) {
             return refuse("record-every", "0; expected at least 1".to_string());
@@ -70,7 +81,10 @@ impl Plan {
             None if bounded => Target::Gap,
             None => Target::Residual,
             Some(Target::Distance) if problem.solution.is_none() => {
-                return refuse("target", "distance, but the solution is not known; expected residual".to_string());
+                return refuse(
+                    "target",
+                    "distance, but the solution is not known; expected residual".to_string(),
+                );
             }
             Some(Target::Gap) if !bounded => {
                 return refuse("target", "gap, but the set is not bounded; expected residual".to_string());
@@ -97,7 +111,10 @@ impl Plan {
                 }
                 let step = step(method, &known, tau, (&worker, &server), participants)?;
                 if !(step > 0.0 && step.is_finite()) {
-                    return refuse("step", "expected a step, because the Lipschitz constant is 0".to_string());
+                    return refuse(
+                        "step",
+                        "expected a step, because the Lipschitz constant is 0".to_string(),
+                    );
                 }
                 step
             }
@@ -151,7 +168,8 @@ fn step(
             let (q, q_server) = (worker.variance().unwrap_or(1.0), server.variance().unwrap_or(1.0));
             let b = participants as f64;
             let c = if workers > 1.0 { (workers - b) / (b * (workers - 1.0)) } else { 0.0 };
-            let mut square = (1.0 - c) * lipschitz * lipschitz + c * mean_square + (q - 1.0) / b * mean_square;
+            let mut square =
+                (1.0 - c) * lipschitz * lipschitz + c * mean_square + (q - 1.0) / b * mean_square;
             if let Some(batch) = method.batch {
                 let components = known.components.iter().map(|own| own * own).sum::<f64>() / workers;
                 square += q / (b * batch as f64) * components;
@@ -202,12 +220,15 @@ fn codec(
         .map_err(|error| SolveError::Option { key, message: error.to_string() })?;
     let (name, found) = (method.name.name(), compressor.name());
     match method.name.unbiased() {
-        Some(true) if codec.variance().is_none() => {
-            refuse(key, format!("{found} is biased; {name} needs rand-k, bernoulli, dithering, natural or identity"))
-        }
+        Some(true) if codec.variance().is_none() => refuse(
+            key,
+            format!("{found} is biased; {name} needs rand-k, bernoulli, dithering, natural or identity"),
+        ),
         Some(false) if codec.contraction().is_none() => refuse(
             key,
-            format!("{found} is not contractive; {name} needs top-k, scaled-sign or {{ name = \"scaled\", of = ... }}"),
+            format!(
+                "{found} is not contractive; {name} needs top-k, scaled-sign or {{ name = \"scaled\", of = ... }}"
+            ),
         ),
         _ => Ok(codec),
     }

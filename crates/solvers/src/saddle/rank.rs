@@ -92,12 +92,7 @@ impl<'a> Rank<'a> {
     }
 
     /// The same with F_m(z) at hand.
-    pub fn mean_of(
-        &mut self,
-        channel: &mut Channel,
-        z: &[f64],
-        own: &[f64],
-    ) -> Result<Vec<f64>, SolveError> {
+    pub fn mean_of(&mut self, channel: &mut Channel, z: &[f64], own: &[f64]) -> Result<Vec<f64>, SolveError> {
         let Some(star) = &mut self.star else {
             let mut value = vec![0.0; z.len()];
             self.problem.operator.mean(z, &mut value);

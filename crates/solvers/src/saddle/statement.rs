@@ -22,7 +22,9 @@ use faer::Mat;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::{Algorithm, Bilinear, Constraint, Method, Minty, Operator, Problem, RobustRegression, SolveError};
+use super::{
+    Algorithm, Bilinear, Constraint, Method, Minty, Operator, Problem, RobustRegression, SolveError,
+};
 use crate::statement::{StatementError, document, one_of, read};
 
 /// The operators that a file can ask for.
@@ -162,18 +164,22 @@ impl Statement {
         };
         let own = places("saddle-point")?;
         let place = |key: &str| {
-            own.iter().find(|(own, _)| own == key).map_or(file.saddle_point.span(), |(_, place)| place.clone())
+            own.iter()
+                .find(|(own, _)| own == key)
+                .map_or(file.saddle_point.span(), |(_, place)| place.clone())
         };
         for (key, span) in &own {
             let known = description.operator.keys();
             if !known.contains(&key.as_str()) {
-                return Err(StatementError::new(format!("this operator has no option `{key}`"), span.clone())
-                    .expected(one_of(&known)));
+                return Err(StatementError::new(
+                    format!("this operator has no option `{key}`"),
+                    span.clone(),
+                )
+                .expected(one_of(&known)));
             }
         }
-        let problem = description
-            .problem(folder)
-            .map_err(|(key, message)| StatementError::new(message, place(key)))?;
+        let problem =
+            description.problem(folder).map_err(|(key, message)| StatementError::new(message, place(key)))?;
         let mut method = file.method.get_ref().clone();
         if let Some(algorithm) = algorithm.filter(|algorithm| *algorithm != method.name) {
             method = Method {
@@ -182,10 +188,14 @@ impl Statement {
                 target: method.target,
                 record_every: method.record_every,
                 seed: method.seed,
-                transport: if algorithm.is_local() { Default::default() } else { method.transport },
+                transport: method.transport.filter(|_| !algorithm.is_local()),
                 timeout: method.timeout,
-                worker_compressor: method.worker_compressor.filter(|_| algorithm.unbiased() == method.name.unbiased()),
-                server_compressor: method.server_compressor.filter(|_| algorithm.unbiased() == method.name.unbiased()),
+                worker_compressor: method
+                    .worker_compressor
+                    .filter(|_| algorithm.unbiased() == method.name.unbiased()),
+                server_compressor: method
+                    .server_compressor
+                    .filter(|_| algorithm.unbiased() == method.name.unbiased()),
                 ..Method::new(algorithm)
             };
         }
@@ -305,7 +315,8 @@ impl Description {
         }
         if self.operator == Family::Minty {
             let strength = not_negative("strength", self.strength.unwrap_or(0.1))?;
-            let minty = Minty::generated(dimension, workers, strength, seed).map_err(|message| ("operator", message))?;
+            let minty = Minty::generated(dimension, workers, strength, seed)
+                .map_err(|message| ("operator", message))?;
             return made(Arc::new(minty), Constraint::None);
         }
         let samples = at_least_one("samples", self.samples.unwrap_or(50))?;
@@ -324,7 +335,8 @@ impl Description {
             [n, m] => (None, *n, *m),
             [count, n, m] => (Some(*count), *n, *m),
             _ => {
-                let message = format!("the array has {} dimensions; expected n × m or M × n × m", shape.len());
+                let message =
+                    format!("the array has {} dimensions; expected n × m or M × n × m", shape.len());
                 return Err(("matrices", message));
             }
         };
@@ -349,7 +361,11 @@ impl Description {
                         values.chunks(n + m).map(<[f64]>::to_vec).collect()
                     }
                     _ => {
-                        let message = format!("an array of shape {shape:?}; expected [{}] or [{workers}, {}]", n + m, n + m);
+                        let message = format!(
+                            "an array of shape {shape:?}; expected [{}] or [{workers}, {}]",
+                            n + m,
+                            n + m
+                        );
                         return Err(("linear", message));
                     }
                 }
@@ -380,7 +396,8 @@ fn not_negative(key: &'static str, value: f64) -> Result<f64, Complaint> {
 fn array(path: &Path) -> Result<(Vec<usize>, Vec<f64>), String> {
     let name = path.display();
     let bytes = std::fs::read(path).map_err(|error| format!("cannot read {name}: {error}"))?;
-    let file = npyz::NpyFile::new(bytes.as_slice()).map_err(|error| format!("{name} is no NumPy array: {error}"))?;
+    let file =
+        npyz::NpyFile::new(bytes.as_slice()).map_err(|error| format!("{name} is no NumPy array: {error}"))?;
     let shape: Vec<usize> = file.shape().iter().map(|size| *size as usize).collect();
     if file.order() != npyz::Order::C && shape.len() > 1 {
         return Err(format!("{name} is in Fortran's order; expected C's (numpy.ascontiguousarray)"));

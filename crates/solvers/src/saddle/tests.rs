@@ -106,7 +106,12 @@ fn partial_participation_and_batches_converge() {
         method.worker_compressor = Some(Compressor::rand_fraction(0.5));
         (method.participants, method.batch) = (participants, batch);
         let solution = run(&problem, &method);
-        assert_eq!(solution.status, Status::Converged, "{participants:?} {batch:?} {:?}", solution.history.last());
+        assert_eq!(
+            solution.status,
+            Status::Converged,
+            "{participants:?} {batch:?} {:?}",
+            solution.history.last()
+        );
         assert!(solution.notes.is_empty());
     }
 }
@@ -121,7 +126,8 @@ fn masha1_follows_the_pseudo_code() {
     let mut method = method(Algorithm::Masha1, iterations, 0.0);
     method.worker_compressor = Some(Compressor::RandK { fraction: None, count: Some(3) });
     method.target = Some(Target::Residual);
-    (method.step, method.tau, method.seed, method.record_every) = (Some(0.02), Some(0.7), 77, Some(iterations));
+    (method.step, method.tau, method.seed, method.record_every) =
+        (Some(0.02), Some(0.7), 77, Some(iterations));
     let solution = run(&problem, &method);
 
     let (step, tau) = (0.02, 0.7);
@@ -173,7 +179,8 @@ fn masha2_follows_the_pseudo_code() {
     let mut method = method(Algorithm::Masha2, iterations, 0.0);
     let top = Compressor::TopK { fraction: None, count: Some(3) };
     (method.worker_compressor, method.server_compressor) = (Some(top.clone()), Some(top));
-    (method.step, method.tau, method.seed, method.record_every) = (Some(0.02), Some(0.7), 78, Some(iterations));
+    (method.step, method.tau, method.seed, method.record_every) =
+        (Some(0.02), Some(0.7), 78, Some(iterations));
     let solution = run(&problem, &method);
 
     let (step, tau) = (0.02, 0.7);
@@ -197,7 +204,10 @@ fn masha2_follows_the_pseudo_code() {
     for k in 1..=iterations as u64 {
         let at_w: Vec<Vec<f64>> = (0..workers).map(|m| value(m, &w)).collect();
         let half: Vec<f64> = (0..d)
-            .map(|i| tau * z[i] + (1.0 - tau) * w[i] - step * at_w.iter().map(|f| f[i]).sum::<f64>() / workers as f64)
+            .map(|i| {
+                tau * z[i] + (1.0 - tau) * w[i]
+                    - step * at_w.iter().map(|f| f[i]).sum::<f64>() / workers as f64
+            })
             .collect();
         for m in 0..workers {
             let at_half = value(m, &half);
@@ -292,7 +302,11 @@ fn divergence_halves_the_step_and_says_so() {
 /// The value of a matrix game by the simplex method (Bland's rule): with payoffs above 0, max Σu subject to Au ≤ 1, u ≥ 0 is 1/value.
 fn game_value(a: &Mat<f64>) -> f64 {
     let (rows, columns) = (a.nrows(), a.ncols());
-    let shift = 1.0 - (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))).map(|(i, j)| a[(i, j)]).fold(f64::MAX, f64::min);
+    let shift = 1.0
+        - (0..rows)
+            .flat_map(|i| (0..columns).map(move |j| (i, j)))
+            .map(|(i, j)| a[(i, j)])
+            .fold(f64::MAX, f64::min);
     let width = columns + rows + 1;
     let mut tableau = vec![vec![0.0; width]; rows + 1];
     for i in 0..rows {
@@ -347,10 +361,15 @@ fn matrix_games_reach_the_value_of_the_linear_program() {
         assert!(gap <= 1e-4 && gap >= -1e-12);
         // The best replies bracket the value, and the point's own value lies within the gap of it.
         let (x, y) = solution.value.split_at(12);
-        let best_of_y = (0..9).map(|j| (0..12).map(|i| x[i] * original[(i, j)]).sum::<f64>()).fold(f64::MIN, f64::max);
-        let best_of_x = (0..12).map(|i| (0..9).map(|j| original[(i, j)] * y[j]).sum::<f64>()).fold(f64::MAX, f64::min);
+        let best_of_y =
+            (0..9).map(|j| (0..12).map(|i| x[i] * original[(i, j)]).sum::<f64>()).fold(f64::MIN, f64::max);
+        let best_of_x =
+            (0..12).map(|i| (0..9).map(|j| original[(i, j)] * y[j]).sum::<f64>()).fold(f64::MAX, f64::min);
         assert!((best_of_y - best_of_x - gap).abs() < 1e-10, "{name:?}: the gap is not the duality gap");
-        assert!(best_of_x <= value + 1e-9 && value <= best_of_y + 1e-9, "{name:?} {best_of_x} {value} {best_of_y}");
+        assert!(
+            best_of_x <= value + 1e-9 && value <= best_of_y + 1e-9,
+            "{name:?} {best_of_x} {value} {best_of_y}"
+        );
     }
 }
 
@@ -359,7 +378,9 @@ fn robust_regression_and_the_minty_example_are_solved() {
     let regression = RobustRegression::generated(5, 3, 20, (0.1, 2.0), (1.0, 0.2), 1).unwrap();
     let ball = |radius| (5, Constraint::Ball { radius });
     let problem = Problem::new(Arc::new(regression), Constraint::pair(ball(1.0), ball(0.2))).unwrap();
-    for (name, batch) in [(Algorithm::Extragradient, None), (Algorithm::Masha1, None), (Algorithm::Masha1, Some(4))] {
+    for (name, batch) in
+        [(Algorithm::Extragradient, None), (Algorithm::Masha1, None), (Algorithm::Masha1, Some(4))]
+    {
         let mut method = method(name, 300_000, 1e-8);
         method.target = Some(Target::Residual);
         method.batch = batch;
@@ -395,10 +416,9 @@ impl Operator for Troubled {
         self.inner.evaluate(worker, z, value);
         // The server's own evaluations for measuring are on the calling thread, which has the test's name.
         let measuring = std::thread::current().name().is_some();
-        if worker == self.worker && !measuring {
-            if self.evaluations.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 10 {
-                (self.trouble)(value);
-            }
+        let count = || self.evaluations.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if worker == self.worker && !measuring && count() >= 10 {
+            (self.trouble)(value);
         }
     }
     fn constants(&self) -> Constants {
@@ -408,17 +428,18 @@ impl Operator for Troubled {
 
 #[test]
 fn a_worker_with_nan_that_dies_or_hangs_ends_the_solve() {
-    let troubles: [(fn(&mut [f64]), &str); 3] = [
-        (|value| value[2] = f64::NAN, "worker 1 failed: F of worker 1 has the entry NaN at index 2"),
-        (|_| std::panic::panic_any("a worker dies, as this test asks for"), "worker 1 (rank 2) has ended"),
-        (|_| std::thread::sleep(Duration::from_secs(5)), "worker 1 (rank 2) sent nothing for 0.3 s"),
+    type Trouble = (fn(&mut [f64]), f64, &'static str);
+    let troubles: [Trouble; 3] = [
+        (|value| value[2] = f64::NAN, 30.0, "worker 1 failed: F of worker 1 has the entry NaN at index 2"),
+        (|_| std::panic::resume_unwind(Box::new("a dying worker")), 30.0, "worker 1 (rank 2) has ended"),
+        (|_| std::thread::sleep(Duration::from_secs(8)), 1.5, "worker 1 (rank 2) sent nothing for 1.5 s"),
     ];
-    for (trouble, message) in troubles {
+    for (trouble, timeout, message) in troubles {
         let inner = Bilinear::regularised(4, 3, 1.0, 10.0, 1.0, 1);
         let operator = Troubled { inner, trouble, worker: 1, evaluations: Default::default() };
         let problem = Problem::new(Arc::new(operator), Constraint::None).unwrap();
         let mut method = method(Algorithm::Masha1, 1000, 0.0);
-        method.timeout = 0.3;
+        method.timeout = timeout;
         let error = solve(&problem, &method, &mut Silent).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
     }
@@ -537,5 +558,7 @@ fn problem_files_are_read_and_complaints_have_places() {
     assert_eq!(place("tolerance = 1e-3", "tau = 1.5").0, "1.5");
     assert!(place("fraction = 0.5", "fraction = 0.0").1.message.contains("fraction"));
     assert!(place("rand-k", "rand").1.message.contains("rand"));
-    assert!(place("workers = 2", "constraint = { name = \"ball\", radius = -1.0 }").1.message.contains("radius"));
+    assert!(
+        place("workers = 2", "constraint = { name = \"ball\", radius = -1.0 }").1.message.contains("radius")
+    );
 }

@@ -31,10 +31,14 @@ fn unbiased() -> Vec<Compressor> {
 
 fn contractive() -> Vec<Compressor> {
     let scaled = unbiased().into_iter().map(|of| Compressor::Scaled { of: Box::new(of) });
-    [Compressor::top_fraction(0.3), Compressor::TopK { fraction: None, count: Some(1) }, Compressor::ScaledSign]
-        .into_iter()
-        .chain(scaled)
-        .collect()
+    [
+        Compressor::top_fraction(0.3),
+        Compressor::TopK { fraction: None, count: Some(1) },
+        Compressor::ScaledSign,
+    ]
+    .into_iter()
+    .chain(scaled)
+    .collect()
 }
 
 /// The test vectors: plain, one large entry, equal entries, and entries that are worst for rounding to powers of two.
@@ -54,24 +58,29 @@ fn second_moment(compressor: &Compressor, v: &[f64]) -> f64 {
         Compressor::Dithering { levels } => {
             let unit = total.sqrt() / f64::from(*levels);
             // A number between two multiples of the unit has the variance of a coin between them.
-            v.iter().map(|v| {
-                let part = (v.abs() / unit).fract();
-                v * v + unit * unit * part * (1.0 - part)
-            }).sum()
+            v.iter()
+                .map(|v| {
+                    let part = (v.abs() / unit).fract();
+                    v * v + unit * unit * part * (1.0 - part)
+                })
+                .sum()
         }
-        Compressor::Natural => v.iter().map(|v| {
-            let low = 2f64.powf(v.abs().log2().floor());
-            let part = v.abs() / low - 1.0;
-            v * v + low * low * part * (1.0 - part)
-        }).sum(),
+        Compressor::Natural => v
+            .iter()
+            .map(|v| {
+                let low = 2f64.powf(v.abs().log2().floor());
+                let part = v.abs() / low - 1.0;
+                v * v + low * low * part * (1.0 - part)
+            })
+            .sum(),
         other => other.codec(v.len()).unwrap().variance().unwrap() * total,
     }
 }
 
 #[test]
 fn unbiased_compressors_have_their_moments() {
-    let d = 20;
-    let draws = 20_000;
+    let d = 10;
+    let draws = 100_000;
     for compressor in unbiased() {
         let codec = compressor.codec(d).unwrap();
         let q = codec.variance().unwrap();
@@ -86,8 +95,14 @@ fn unbiased_compressors_have_their_moments() {
                 norms += square(c) / draws as f64;
             }
             for i in 0..d {
-                let error = ((mean_square[i] - mean[i] * mean[i]).max(0.0) / draws as f64).sqrt();
-                // Four and a half: there are 560 such comparisons.
+                let mut variance = (mean_square[i] - mean[i] * mean[i]).max(0.0);
+                if let Compressor::Dithering { levels } = compressor {
+                    // Where few draws are not zero the sample says little: the variance is at most unit·|v|.
+                    variance =
+                        variance.max(v[i].abs() * square(v.iter().copied()).sqrt() / f64::from(levels));
+                }
+                let error = (variance / draws as f64).sqrt();
+                // Four and a half: there are 280 such comparisons.
                 let allowed = 4.5 * error + 1e-6 * v[i].abs();
                 assert!((mean[i] - v[i]).abs() <= allowed, "{compressor:?} vector {number} entry {i}");
             }
@@ -95,7 +110,7 @@ fn unbiased_compressors_have_their_moments() {
             let expected = second_moment(&compressor, v);
             assert!(expected <= q * total * (1.0 + 1e-12), "{compressor:?} {number}");
             // The one large entry of vector 1 is taken or not: its moment has a wide spread.
-            let within = if number == 1 { 0.12 } else { 0.03 };
+            let within = if number == 1 { 0.05 } else { 0.02 };
             assert!((norms / expected - 1.0).abs() < within, "{compressor:?} {number}: {norms} {expected}");
         }
     }
@@ -115,7 +130,10 @@ fn contractive_compressors_contract() {
                 .sum();
             let allowed = (1.0 - 1.0 / delta) * square(v.iter().copied());
             let slack = if random { 1.05 } else { 1.0 };
-            assert!(error <= slack * allowed + 1e-6 * square(v.iter().copied()), "{compressor:?} {number}: {error} {allowed}");
+            assert!(
+                error <= slack * allowed + 1e-6 * square(v.iter().copied()),
+                "{compressor:?} {number}: {error} {allowed}"
+            );
         }
     }
     // Equal entries are the worst case of Top-k: the bound is attained.

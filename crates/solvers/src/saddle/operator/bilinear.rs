@@ -60,7 +60,9 @@ impl Bilinear {
             }
         }
         if !(regularisation >= 0.0 && regularisation.is_finite()) {
-            return Err(format!("the regularisation is {regularisation}; expected a finite number, at least 0"));
+            return Err(format!(
+                "the regularisation is {regularisation}; expected a finite number, at least 0"
+            ));
         }
         let matrices: Vec<Mat<f64>> = components
             .iter()
@@ -77,8 +79,9 @@ impl Bilinear {
     /// Gaussian matrices with entries of variance 1/d and standard normal linear terms, λ = 0.
     pub fn gaussian(dimension: usize, workers: usize, seed: u64) -> Self {
         let scale = 1.0 / (dimension as f64).sqrt();
-        let matrices =
-            (0..workers).map(|m| gaussian(dimension, dimension, &mut data(seed, m)) * faer::Scale(scale)).collect();
+        let matrices = (0..workers)
+            .map(|m| gaussian(dimension, dimension, &mut data(seed, m)) * faer::Scale(scale))
+            .collect();
         Self::generated(matrices, normal_terms(dimension, workers, seed), 0.0)
     }
 
@@ -94,9 +97,8 @@ impl Bilinear {
     ) -> Self {
         let d = dimension;
         let rotation = orthogonal(d, &mut data(seed, workers));
-        let spectrum: Vec<f64> = (0..d)
-            .map(|i| condition.powf(if d > 1 { i as f64 / (d - 1) as f64 } else { 1.0 }))
-            .collect();
+        let spectrum: Vec<f64> =
+            (0..d).map(|i| condition.powf(if d > 1 { i as f64 / (d - 1) as f64 } else { 1.0 })).collect();
         let common = congruence(&rotation, &spectrum);
         let noise: Vec<Mat<f64>> = (0..workers).map(|m| gaussian(d, d, &mut data(seed, m))).collect();
         let centre = mean_matrix(&noise);
@@ -175,8 +177,9 @@ impl Bilinear {
                     .map(|a| {
                         let rows: Vec<f64> =
                             (0..n).map(|i| (0..m).map(|j| a[(i, j)]).sum::<f64>() / m as f64).collect();
-                        let columns: Vec<f64> =
-                            (0..m).map(|j| (0..n).map(|i| a[(i, j)] - rows[i]).sum::<f64>() / n as f64).collect();
+                        let columns: Vec<f64> = (0..m)
+                            .map(|j| (0..n).map(|i| a[(i, j)] - rows[i]).sum::<f64>() / n as f64)
+                            .collect();
                         let (x, y) = linear.split_at_mut(n);
                         x.iter_mut().zip(&rows).for_each(|(x, r)| *x += weight * r);
                         y.iter_mut().zip(&columns).for_each(|(y, c)| *y += weight * c);

@@ -52,8 +52,10 @@ impl Known {
             whole = measure(&|z, value| operator.mean(z, value));
         }
         let lipschitz = stated.lipschitz.or(whole.as_ref().map(|whole| whole.lipschitz))?;
-        let strong_monotonicity =
-            stated.strong_monotonicity.or(whole.as_ref().map(|whole| whole.strong_monotonicity)).unwrap_or(0.0);
+        let strong_monotonicity = stated
+            .strong_monotonicity
+            .or(whole.as_ref().map(|whole| whole.strong_monotonicity))
+            .unwrap_or(0.0);
         let own = match stated.workers {
             Some(own) if own.len() == workers => own,
             _ => (0..workers)
@@ -68,7 +70,8 @@ impl Known {
                         return Some(own[m]);
                     }
                     (0..operator.components(m)).try_fold(0.0, |largest: f64, i| {
-                        let evaluate = |z: &[f64], value: &mut [f64]| operator.evaluate_component(m, i, z, value);
+                        let evaluate =
+                            |z: &[f64], value: &mut [f64]| operator.evaluate_component(m, i, z, value);
                         measure(&evaluate).map(|one| largest.max(one.lipschitz))
                     })
                 })

@@ -120,9 +120,8 @@ mod tests {
             assert!(minty >= 0.0);
             let product: f64 = (0..6).map(|i| (f_far[i] - f_near[i]) * (far[i] - near[i])).sum();
             falls |= product < 0.0;
-            let norm = |a: &[f64], b: &[f64]| {
-                a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
-            };
+            let norm =
+                |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
             assert!(norm(&f_far, &f_near) <= lipschitz * norm(&far, &near) * (1.0 + 1e-9));
         }
         assert!(falls);

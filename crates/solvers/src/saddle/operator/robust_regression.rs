@@ -37,13 +37,18 @@ impl RobustRegression {
         }
         for (worker, own) in rows.iter().enumerate() {
             if own.len() != count {
-                return Err(format!("worker {worker} has {} rows; expected {count} as the first has", own.len()));
+                return Err(format!(
+                    "worker {worker} has {} rows; expected {count} as the first has",
+                    own.len()
+                ));
             }
             let good = |(x, y): &(Vec<f64>, f64)| {
                 x.len() == features && x.iter().all(|v| v.is_finite()) && y.is_finite()
             };
             if let Some(row) = own.iter().position(|row| !good(row)) {
-                return Err(format!("row {row} of worker {worker} is not {features} finite features and a target"));
+                return Err(format!(
+                    "row {row} of worker {worker} is not {features} finite features and a target"
+                ));
             }
         }
         for (name, value) in [("regularisation", ridge), ("penalty", penalty)] {
@@ -51,7 +56,8 @@ impl RobustRegression {
                 return Err(format!("the {name} is {value}; expected a finite number, at least 0"));
             }
         }
-        for (name, value) in [("weight radius", weight_radius), ("perturbation radius", perturbation_radius)] {
+        for (name, value) in [("weight radius", weight_radius), ("perturbation radius", perturbation_radius)]
+        {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(format!("the {name} is {value}; expected a finite number above 0"));
             }

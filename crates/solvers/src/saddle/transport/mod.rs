@@ -177,7 +177,12 @@ impl<'a> Star<'a> {
     }
 
     /// At the server: send C(v) to all; returns C(v) as the workers read it.
-    pub fn send_down(&mut self, codec: &Codec, v: &[f64], stream: &mut Stream) -> Result<Vec<f64>, SolveError> {
+    pub fn send_down(
+        &mut self,
+        codec: &Codec,
+        v: &[f64],
+        stream: &mut Stream,
+    ) -> Result<Vec<f64>, SolveError> {
         let message = codec.encode(v, stream).map_err(SolveError::ServerEncoding)?;
         for rank in 1..self.link.ranks() {
             self.link.send(rank, Tag::Vector, &message.bytes, self.timeout)?;
