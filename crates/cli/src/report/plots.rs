@@ -42,7 +42,6 @@ pub enum Ink {
     /// A residual.
     Residual,
     /// One of several things that are compared, by number.
-    #[allow(dead_code)] // for rooms besides pde
     Series(usize),
 }
 
