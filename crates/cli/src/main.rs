@@ -2,13 +2,13 @@
 
 mod experiments;
 mod failure;
+mod outcome;
 mod papers;
 mod progress;
 mod record;
 mod report;
 mod reproduce;
 mod run_folder;
-mod samples;
 mod solve;
 
 use std::process::ExitCode;

@@ -1,12 +1,13 @@
-//! What `run.json` holds: the problem, the method with all options, the machine, and the result with its certificate.
+//! What `run.json` holds: the problem, the method with all options, the machine, and the result with its certificate; and how
+//! figures are written for people.
 
 use std::time::SystemTime;
 
 use mathesis_solvers::Status;
-use mathesis_solvers::pde::{
-    Certificate, Condition, MethodChoice, Problem, Side, Solution, Spectrum, Statement,
-};
 use serde::Serialize;
+use serde_json::Value;
+
+use crate::outcome::{Outcome, ResultRecord};
 
 /// A run from its input to its result.
 #[derive(Debug, Serialize)]
@@ -18,10 +19,10 @@ pub struct RunRecord {
     /// When the run ended, in UTC.
     pub finished: String,
     /// The problem.
-    pub problem: ProblemRecord,
+    pub problem: Value,
     /// The method with all its options, defaults included.
-    pub method: MethodChoice,
-    /// The seed that was asked for. (The methods for differential equations draw no random numbers.)
+    pub method: Value,
+    /// The seed that the run has used.
     pub seed: u64,
     /// What ran.
     pub versions: Versions,
@@ -33,37 +34,24 @@ pub struct RunRecord {
     pub files: Vec<FileRecord>,
 }
 
-/// The problem as text that can be parsed again.
-#[derive(Debug, Serialize)]
-pub struct ProblemRecord {
-    /// Name, lower bound, upper bound, periodic.
-    pub axes: Vec<AxisRecord>,
-    /// The unknowns.
-    pub unknowns: Vec<String>,
-    /// The equations.
-    pub equations: Vec<String>,
-    /// The conditions.
-    pub conditions: Vec<ConditionRecord>,
-    /// The exact solution, where known.
-    pub exact: Option<Vec<String>>,
-    /// The parameters (their values stand in the equations already).
-    pub parameters: Vec<(String, String)>,
-}
-
-/// One axis.
-#[derive(Debug, Serialize)]
-pub struct AxisRecord {
-    name: String,
-    lower: String,
-    upper: String,
-    periodic: bool,
-}
-
-/// One condition.
-#[derive(Debug, Serialize)]
-pub struct ConditionRecord {
-    face: String,
-    condition: String,
+impl RunRecord {
+    /// The record of an outcome.
+    pub fn new(name: &str, outcome: &Outcome) -> Self {
+        let mut files = vec![FileRecord::new("report.html", "this report")];
+        files.extend(outcome.files.iter().map(|file| FileRecord::new(&file.name, &file.description)));
+        RunRecord {
+            name: name.to_string(),
+            title: outcome.title.clone(),
+            finished: now(),
+            problem: outcome.problem.clone(),
+            method: outcome.method.clone(),
+            seed: outcome.seed,
+            versions: Versions::current(),
+            machine: Machine::current(),
+            result: outcome.result.clone(),
+            files,
+        }
+    }
 }
 
 /// Versions of the parts.
@@ -84,31 +72,6 @@ pub struct Machine {
     pub threads: usize,
 }
 
-/// The result.
-#[derive(Debug, Serialize)]
-pub struct ResultRecord {
-    /// The method as it calls itself, with its variant.
-    pub method: String,
-    /// How it ended.
-    pub status: Status,
-    /// Whether that counts as done.
-    pub done: bool,
-    /// Iterations done.
-    pub iterations: usize,
-    /// Seconds spent in solving.
-    pub seconds: f64,
-    /// The method's own estimate of the relative L2 error.
-    pub error_estimate: Option<f64>,
-    /// Residuals and errors measured afterwards, on points of their own.
-    pub certificate: Certificate,
-    /// Named figures of the method.
-    pub figures: serde_json::Map<String, serde_json::Value>,
-    /// Learned spectra.
-    pub spectra: Vec<Spectrum>,
-    /// Remarks.
-    pub notes: Vec<String>,
-}
-
 /// One file of the folder.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileRecord {
@@ -116,48 +79,6 @@ pub struct FileRecord {
     pub name: String,
     /// What it holds.
     pub content: String,
-}
-
-impl ProblemRecord {
-    /// The problem of a statement.
-    pub fn new(statement: &Statement) -> Self {
-        let problem = &statement.problem;
-        ProblemRecord {
-            axes: problem
-                .axes
-                .iter()
-                .map(|axis| AxisRecord {
-                    name: axis.name.to_string(),
-                    lower: axis.lower.0.to_string(),
-                    upper: axis.upper.0.to_string(),
-                    periodic: axis.periodic,
-                })
-                .collect(),
-            unknowns: problem.unknowns.iter().map(ToString::to_string).collect(),
-            equations: problem.equations.iter().map(|(left, right)| format!("{left} = {right}")).collect(),
-            conditions: problem
-                .conditions
-                .iter()
-                .zip(&statement.conditions)
-                .map(|(condition, (left, right))| ConditionRecord {
-                    face: face_name(problem, condition),
-                    condition: format!("{left} = {right}"),
-                })
-                .collect(),
-            exact: problem.exact.as_ref().map(|exact| exact.iter().map(ToString::to_string).collect()),
-            parameters: statement
-                .parameters
-                .iter()
-                .map(|(name, value)| (name.to_string(), value.to_string()))
-                .collect(),
-        }
-    }
-}
-
-fn face_name(problem: &Problem, condition: &Condition) -> String {
-    let axis = &problem.axes[condition.face.axis];
-    let bound = if condition.face.side == Side::Lower { &axis.lower.0 } else { &axis.upper.0 };
-    format!("{} = {bound}", axis.name)
 }
 
 impl Versions {
@@ -180,31 +101,6 @@ impl Machine {
             threads: rayon::current_num_threads(),
         }
     }
-}
-
-impl ResultRecord {
-    /// A solution with its certificate; `choice` says whose solution it is.
-    pub fn new(choice: &MethodChoice, solution: &Solution, certificate: Certificate) -> Self {
-        ResultRecord {
-            method: solution.method.clone(),
-            status: solution.status.clone(),
-            done: is_done(choice, solution, &certificate),
-            iterations: solution.iterations,
-            seconds: solution.elapsed.as_secs_f64(),
-            error_estimate: solution.error_estimate,
-            certificate,
-            figures: solution.figures.iter().map(|(name, value)| (name.clone(), (*value).into())).collect(),
-            spectra: solution.spectra.clone(),
-            notes: solution.notes.clone(),
-        }
-    }
-}
-
-/// Whether a solve counts as done. GP-HM has no criterion of its own by default: using up its planned steps is its way to end.
-fn is_done(choice: &MethodChoice, solution: &Solution, certificate: &Certificate) -> bool {
-    let planned_end = matches!(choice, MethodChoice::GpHm(_)) && solution.status == Status::IterationLimit;
-    let finite = certificate.equation_rms.is_finite() && certificate.condition_max.is_finite();
-    finite && (solution.status == Status::Converged || planned_end)
 }
 
 /// How a solve ended, in words.

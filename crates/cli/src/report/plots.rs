@@ -16,6 +16,16 @@ const SOLUTION: RGBColor = RGBColor(0x2f, 0x7f, 0xd1);
 const TRUTH: RGBColor = RGBColor(0xe0, 0x8a, 0x2e);
 const ERROR: RGBColor = RGBColor(0xd0, 0x45, 0x5a);
 const RESIDUAL: RGBColor = RGBColor(0x2f, 0x9d, 0x78);
+const SERIES: [RGBColor; 8] = [
+    SOLUTION,
+    TRUTH,
+    RESIDUAL,
+    ERROR,
+    RGBColor(0x8a, 0x63, 0xc9),
+    RGBColor(0x7a, 0x86, 0x2c),
+    RGBColor(0x2a, 0x9b, 0xa8),
+    RGBColor(0x9a, 0x6a, 0x4a),
+];
 const FONT: &str = "sans-serif";
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -31,6 +41,9 @@ pub enum Ink {
     Error,
     /// A residual.
     Residual,
+    /// One of several things that are compared, by number.
+    #[allow(dead_code)] // for rooms besides pde
+    Series(usize),
 }
 
 impl Ink {
@@ -40,6 +53,7 @@ impl Ink {
             Ink::Truth => TRUTH,
             Ink::Error => ERROR,
             Ink::Residual => RESIDUAL,
+            Ink::Series(number) => SERIES[number % SERIES.len()],
         }
     }
 }
@@ -154,7 +168,7 @@ fn draw_panel(area: &Area<'_>, panel: &Panel) -> Result<(), Failure> {
             curve.ink.colour(),
             match curve.ink {
                 Ink::Truth => 6,
-                Ink::Solution => 2,
+                Ink::Solution | Ink::Series(_) => 2,
                 Ink::Error | Ink::Residual => 1,
             },
         );

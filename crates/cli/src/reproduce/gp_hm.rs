@@ -1,13 +1,6 @@
-//! `mathesis reproduce`: a published experiment, its figures beside those measured here.
-//!
-//! An experiment is a grid of cells, problem by method. Each finished cell is appended to `cells.jsonl` at once, so a run that was
-//! stopped goes on where it stood.
+//! The experiment on GP-HM: eleven differential equations by both inferences, with collocation beside them.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use mathesis_solvers::Status;
@@ -15,32 +8,26 @@ use mathesis_solvers::pde::options::{Collocation, Inference, Kernel};
 use mathesis_solvers::pde::{Certificate, MethodChoice, Solution, Statement};
 use serde::{Deserialize, Serialize};
 
+use super::{CellLog, Common, Stamp, output_folder, write_whole};
 use crate::experiments;
 use crate::failure::Failure;
-use crate::progress::{Monitor, interrupted, listen_for_interrupts};
+use crate::progress::{Monitor, interrupted};
 use crate::record::{Machine, figure, now, seconds, status_text};
-use crate::solve::use_threads;
+
+const PAPER: &str = "gp-hm";
 
 const EXAMPLES: &str = "\
 Examples:
   mathesis reproduce gp-hm --quick
   mathesis reproduce gp-hm --problems u1,u3 --methods adam-gm,profiled-gm --adam-steps 20000
-  mathesis reproduce gp-hm --time-limit 10min
+  mathesis reproduce gp-hm --time-limit 10min";
 
-Cells that are finished with the same options are taken from cells.jsonl in the output folder (see --fresh);
-table.md and table.json are written there. The folder is experiments/<paper> in a checkout, else
-runs/reproduce-<paper>; --quick runs go to runs/reproduce-<paper>-quick.";
-
-/// Arguments of `reproduce`.
+/// Arguments of `reproduce gp-hm`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The paper, as `mathesis papers` lists it.
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(["gp-hm"]))]
-    paper: String,
-    /// A small part of the experiment, in about two minutes.
-    #[arg(long)]
-    quick: bool,
+    #[command(flatten)]
+    pub common: Common,
     /// Only these problems [default: all].
     #[arg(long, value_delimiter = ',', value_name = "ID,...")]
     problems: Vec<String>,
@@ -50,18 +37,6 @@ pub struct Arguments {
     /// At most so many Adam steps for each cell; the published numbers are 1e5 to 3e6.
     #[arg(long, value_name = "N")]
     adam_steps: Option<usize>,
-    /// Stop each cell after this time with what it has reached (30s, 10min, 2h).
-    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
-    time_limit: Option<Duration>,
-    /// Where the cells and the tables are written.
-    #[arg(short, long, value_name = "FOLDER")]
-    output: Option<PathBuf>,
-    /// Run all cells anew.
-    #[arg(long)]
-    fresh: bool,
-    /// Threads to use [default: one for each core].
-    #[arg(long, value_name = "N")]
-    threads: Option<std::num::NonZeroUsize>,
 }
 
 /// What solves a cell's problem.
@@ -172,9 +147,8 @@ struct Cell {
     error_best_checkpoint: Option<f64>,
     equation_relative: Option<f64>,
     notes: Vec<String>,
-    finished: String,
-    program: String,
-    machine: serde_json::Value,
+    #[serde(flatten)]
+    stamp: Stamp,
 }
 
 /// Run an experiment.
@@ -182,27 +156,23 @@ struct Cell {
 /// # Errors
 /// [`Failure::Input`] for a problem that does not exist, [`Failure::Work`] if cells fail or the folder cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let description = format!("{}/experiment.toml", arguments.paper);
+    let description = format!("{PAPER}/experiment.toml");
     let text = experiments::file(&description)
         .ok_or_else(|| Failure::input(format!("this build holds no {description}")))?;
     let experiment: Experiment =
         toml::from_str(text).map_err(|error| Failure::work(format!("{description}: {error}")))?;
     let problems = chosen_problems(arguments, &experiment)?;
-    let methods = match (arguments.methods.as_slice(), arguments.quick) {
+    let methods = match (arguments.methods.as_slice(), arguments.common.quick) {
         ([], true) => experiment.quick.methods.clone(),
         ([], false) => CellMethod::USUAL.to_vec(),
         (chosen, _) => chosen.to_vec(),
     };
-    let steps = arguments.adam_steps.or(arguments.quick.then_some(experiment.quick.adam_steps));
+    let steps = arguments.adam_steps.or(arguments.common.quick.then_some(experiment.quick.adam_steps));
     if steps == Some(0) {
         return Err(Failure::input("--adam-steps 0; expected at least 1"));
     }
-    use_threads(arguments.threads)?;
-    listen_for_interrupts();
-    let folder = output_folder(arguments);
-    fs::create_dir_all(&folder).map_err(|error| Failure::file("create", &folder, &error))?;
-    let log = folder.join("cells.jsonl");
-    let mut known = if arguments.fresh { Vec::new() } else { read_cells(&log)? };
+    let folder = output_folder(PAPER, &arguments.common)?;
+    let mut log: CellLog<Cell> = CellLog::open(&folder, arguments.common.fresh)?;
 
     let mut cells = Vec::new();
     let total = problems.len() * methods.len();
@@ -210,11 +180,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         for &method in &methods {
             let number = cells.len() + 1;
             let label = format!("[{number}/{total}] {} {}", problem.id, method.name());
-            let (statement, choice) = prepare(arguments, problem, method, steps)?;
+            let (statement, choice) = prepare(problem, method, steps)?;
             let key = serde_json::to_value(&choice).map_err(Failure::work)?;
-            if let Some(cell) = known.iter().rev().find(|cell| cell.answers(problem, method, &key, arguments))
-            {
-                eprintln!("{label}: {} (kept from {})", cell.short(), cell.finished);
+            if let Some(cell) = log.find(|cell| cell.answers(problem, method, &key, arguments)) {
+                eprintln!("{label}: {} (kept from {})", cell.short(), cell.stamp.finished);
                 cells.push(cell.clone());
                 continue;
             }
@@ -223,13 +192,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 eprintln!("{label}: interrupted, not recorded");
                 break 'all;
             }
-            append(&log, &cell)?;
             eprintln!("{label}: {}", cell.short());
-            known.push(cell.clone());
+            log.append(&cell)?;
             cells.push(cell);
         }
     }
-    let report = Report { paper: &arguments.paper, problems: &problems, methods: &methods, cells: &cells };
+    let report = Report { paper: PAPER, problems: &problems, methods: &methods, cells: &cells };
     println!("{}", report.table());
     write_whole(&folder.join("table.md"), &report.markdown())?;
     write_whole(&folder.join("table.json"), &report.json()?)?;
@@ -244,7 +212,7 @@ fn chosen_problems<'a>(
     arguments: &Arguments,
     experiment: &'a Experiment,
 ) -> Result<Vec<&'a ProblemEntry>, Failure> {
-    let wanted = match (arguments.problems.as_slice(), arguments.quick) {
+    let wanted = match (arguments.problems.as_slice(), arguments.common.quick) {
         ([], true) => &experiment.quick.problems,
         ([], false) => return Ok(experiment.problem.iter().collect()),
         (wanted, _) => wanted,
@@ -263,29 +231,14 @@ fn chosen_problems<'a>(
         .collect()
 }
 
-fn output_folder(arguments: &Arguments) -> PathBuf {
-    if let Some(folder) = &arguments.output {
-        return folder.clone();
-    }
-    let checkout = Path::new("experiments").join(&arguments.paper);
-    if arguments.quick {
-        PathBuf::from(format!("runs/reproduce-{}-quick", arguments.paper))
-    } else if checkout.join("experiment.toml").is_file() {
-        checkout
-    } else {
-        PathBuf::from(format!("runs/reproduce-{}", arguments.paper))
-    }
-}
-
 /// The cell's statement and its method with all options.
 fn prepare(
-    arguments: &Arguments,
     problem: &ProblemEntry,
     method: CellMethod,
     steps: Option<usize>,
 ) -> Result<(Statement, MethodChoice), Failure> {
     let peer = problem.peer_statement.as_ref().filter(|_| method.gp_hm().is_none());
-    let name = format!("{}/problems/{}.toml", arguments.paper, peer.unwrap_or(&problem.statement));
+    let name = format!("{PAPER}/problems/{}.toml", peer.unwrap_or(&problem.statement));
     let text =
         experiments::file(&name).ok_or_else(|| Failure::work(format!("this build holds no {name}")))?;
     let asked = if method.gp_hm().is_some() { "gp-hm" } else { "collocation" };
@@ -319,7 +272,7 @@ fn solve_cell(
     arguments: &Arguments,
     label: &str,
 ) -> Cell {
-    let mut monitor = Monitor::new(label, false).with_time_limit(arguments.time_limit);
+    let mut monitor = Monitor::new(label, false).with_time_limit(arguments.common.time_limit);
     let outcome: Result<(Solution, Certificate), String> = choice
         .method()
         .solve(&statement.problem, &mut monitor)
@@ -330,7 +283,7 @@ fn solve_cell(
         problem: problem.id.clone(),
         method,
         choice: key,
-        time_limit: arguments.time_limit.map(|limit| limit.as_secs_f64()),
+        time_limit: arguments.common.time_limit.map(|limit| limit.as_secs_f64()),
         out_of_time: monitor.out_of_time,
         status: "refused".to_string(),
         failure: None,
@@ -341,9 +294,7 @@ fn solve_cell(
         error_best_checkpoint: None,
         equation_relative: None,
         notes: Vec::new(),
-        finished: now(),
-        program: env!("CARGO_PKG_VERSION").to_string(),
-        machine: serde_json::to_value(Machine::current()).unwrap_or_default(),
+        stamp: Stamp::now(),
     };
     match outcome {
         Err(reason) => cell.failure = Some(reason),
@@ -376,7 +327,7 @@ impl Cell {
         choice: &serde_json::Value,
         arguments: &Arguments,
     ) -> bool {
-        let asked = arguments.time_limit.map_or(f64::INFINITY, |limit| limit.as_secs_f64());
+        let asked = arguments.common.time_limit.map_or(f64::INFINITY, |limit| limit.as_secs_f64());
         let long_enough = !self.out_of_time || self.time_limit.is_some_and(|limit| asked <= limit);
         self.problem == problem.id
             && self.method == method
@@ -396,33 +347,6 @@ impl Cell {
             ),
         }
     }
-}
-
-fn read_cells(log: &Path) -> Result<Vec<Cell>, Failure> {
-    if !log.exists() {
-        return Ok(Vec::new());
-    }
-    let text = fs::read_to_string(log).map_err(|error| Failure::file("read", log, &error))?;
-    // A line that was cut off by a crash, or written by another version, is no cell of ours: it is run again.
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
-}
-
-fn append(log: &Path, cell: &Cell) -> Result<(), Failure> {
-    let line = serde_json::to_string(cell).map_err(Failure::work)?;
-    let written = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(log)
-        .and_then(|mut file| writeln!(file, "{line}"));
-    written.map_err(|error| Failure::file("write", log, &error))
-}
-
-/// Write a file under a temporary name, then give it its own.
-fn write_whole(path: &Path, content: &str) -> Result<(), Failure> {
-    let temporary = path.with_extension("unfinished");
-    fs::write(&temporary, content)
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(|error| Failure::file("write", path, &error))
 }
 
 /// The experiment's outcome.

@@ -1,0 +1,288 @@
+//! `mathesis solve`: a problem file in, a run folder with a report out.
+//!
+//! Which room of the solvers a file is for, the file tells by a table of its own ([`ROOMS`]). A room is one module here with a
+//! function `solve` from a [`Request`] to an [`Outcome`]; arguments, run folder, report, summary and exit code are the same for all.
+
+mod pde;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use mathesis_solvers::statement::{self, StatementError, entries, nearest, one_of};
+
+use crate::failure::Failure;
+use crate::outcome::Outcome;
+use crate::progress::{Monitor, listen_for_interrupts};
+use crate::record::{RunRecord, seconds, status_text};
+use crate::report;
+use crate::run_folder::{RunFolder, check_output};
+
+const EXAMPLES: &str = "\
+Examples:
+  mathesis solve examples/poisson-high-frequency.toml
+  mathesis solve examples/heat.toml --method finite-difference --output runs/heat-differences
+  mathesis solve examples/poisson-2d.toml --json --quiet
+
+The run folder (runs/<file name>, numbered if that exists) holds report.html, run.json, the solution
+(CSV or NumPy arrays), the course of the solve and the drawings.
+Ctrl-C stops the method and saves the best state that it has reached.";
+
+/// Arguments of `solve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The problem file.
+    file: PathBuf,
+    /// The run folder; one of an earlier run is replaced, a folder with anything else in it is refused.
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// Print the result as JSON on standard output instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Threads to use [default: one for each core].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Draw random numbers from this seed instead of the file's.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Solve by this method instead of the file's.
+    #[arg(long, value_name = "NAME")]
+    method: Option<String>,
+    /// Show no progress, notes or table.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// One room of the solvers, seen from the command line.
+struct Room {
+    /// The table by which a file shows that it is for this room.
+    table: &'static str,
+    /// What its problems are called.
+    problems: &'static str,
+    /// Solves; `None` if another process of the same run does the writing.
+    solve: fn(&Request<'_>) -> Result<Option<Outcome>, Failure>,
+}
+
+const ROOMS: &[Room] = &[Room { table: "equation", problems: "a differential equation", solve: pde::solve }];
+
+/// What a room is given.
+pub struct Request<'a> {
+    #[allow(dead_code)] // for rooms besides pde
+    /// The problem file; paths in it are relative to its folder.
+    pub path: &'a Path,
+    /// Its name as it was given.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// The seed to use instead of the file's.
+    pub seed: Option<u64>,
+    method: Option<&'a str>,
+    quiet: bool,
+    json: bool,
+}
+
+impl Request<'_> {
+    /// The method to use instead of the file's, one of `names`.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] if it is another.
+    pub fn method(&self, names: &[&str]) -> Result<Option<&str>, Failure> {
+        match self.method {
+            Some(name) if !names.contains(&name) => {
+                let near = nearest(name, names.iter().copied())
+                    .map_or(String::new(), |word| format!("; did you mean `{word}`?"));
+                Err(Failure::input(format!("--method {name}: expected {}{near}", one_of(names))))
+            }
+            method => Ok(method),
+        }
+    }
+
+    /// A complaint about the problem file.
+    pub fn refuse(&self, error: StatementError) -> Failure {
+        Failure::statement(error, &self.file, &self.text)
+    }
+
+    /// The folder that paths in the problem file start from.
+    #[allow(dead_code)] // for rooms besides pde
+    pub fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        }
+    }
+
+    /// Shows the progress of a method.
+    pub fn monitor(&self, label: &str) -> Monitor {
+        Monitor::new(label, self.quiet)
+    }
+
+    /// Tell the user of something doubtful in the statement.
+    pub fn warn(&self, warning: &str) {
+        if !self.quiet {
+            eprintln!("warning: {warning}");
+        }
+    }
+
+    /// Tell the user what happens now.
+    pub fn say(&self, message: &str) {
+        if !self.quiet && !self.json {
+            eprintln!("{message}");
+        }
+    }
+}
+
+/// Solve.
+///
+/// # Errors
+/// [`Failure::Input`] if the file, its problem or an argument is wrong, and then nothing is written; else [`Failure::Work`].
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let file = arguments.file.display().to_string();
+    let text = std::fs::read_to_string(&arguments.file)
+        .map_err(|error| Failure::input(format!("cannot read {file}: {error}")))?;
+    if let Some(folder) = &arguments.output {
+        check_output(folder)?;
+    }
+    let room = room(&text).map_err(|error| Failure::statement(error, &file, &text))?;
+    use_threads(arguments.threads)?;
+    listen_for_interrupts();
+
+    let request = Request {
+        path: &arguments.file,
+        file,
+        text,
+        seed: arguments.seed,
+        method: arguments.method.as_deref(),
+        quiet: arguments.quiet,
+        json: arguments.json,
+    };
+    let Some(outcome) = (room.solve)(&request)? else { return Ok(()) };
+    let name = arguments.file.file_stem().map_or("run".into(), |stem| stem.to_string_lossy());
+    let record = RunRecord::new(&name, &outcome);
+    let folder = write(&record, &outcome, arguments.output.as_deref())?;
+    if arguments.json {
+        print_json(&record, &folder)?;
+    } else if !arguments.quiet {
+        println!("{}", summary(&outcome, &folder));
+    }
+    if outcome.result.done { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// The room that a problem file is for.
+fn room(text: &str) -> Result<&'static Room, StatementError> {
+    let document = statement::document(text)?;
+    let document = document.get_ref();
+    let mut found = ROOMS.iter().filter(|room| document.contains_key(room.table));
+    if let Some(room) = found.next() {
+        if let Some(other) = found.next() {
+            let place = document.get_key_value(other.table).map_or(0..0, |(key, _)| key.span());
+            return Err(StatementError::new(
+                format!("the file states {} and {}", room.problems, other.problems),
+                place,
+            )
+            .expected("one problem to a file"));
+        }
+        return Ok(room);
+    }
+    let tables: Vec<&str> = ROOMS.iter().map(|room| room.table).collect();
+    let expected = ROOMS
+        .iter()
+        .map(|room| format!("[{}] for {}", room.table, room.problems))
+        .collect::<Vec<_>>()
+        .join(", ");
+    // A table that is nearly a room's is what was meant; else the file is read as a differential equation's, whose
+    // reader names what is missing.
+    for (key, _) in entries(document) {
+        if let Some(word) = nearest(&key.text, tables.iter().copied()) {
+            return Err(StatementError::new(format!("there is no table `{}`", key.text), key.span)
+                .expected(expected)
+                .suggest(Some(word)));
+        }
+    }
+    if document.contains_key("domain") {
+        return Ok(&ROOMS[0]);
+    }
+    Err(StatementError::new("the file does not say what is to be solved", 0..0).expected(expected))
+}
+
+/// Set the number of threads of all parallel loops.
+///
+/// # Errors
+/// If they cannot be started.
+pub fn use_threads(threads: Option<std::num::NonZeroUsize>) -> Result<(), Failure> {
+    let Some(threads) = threads else { return Ok(()) };
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.get())
+        .build_global()
+        .map_err(|error| Failure::work(format!("cannot start {threads} threads: {error}")))
+}
+
+/// Write the run folder; returns its name.
+fn write(record: &RunRecord, outcome: &Outcome, output: Option<&Path>) -> Result<PathBuf, Failure> {
+    let folder = RunFolder::begin(&record.name, output)?;
+    for file in &outcome.files {
+        folder.write(&file.name, &file.content)?;
+    }
+    for figure in &outcome.figures {
+        for (k, drawing) in figure.drawings.iter().enumerate() {
+            let number = if figure.drawings.len() > 1 { format!("-{}", k + 1) } else { String::new() };
+            folder.write(&format!("plots/{}{number}.svg", figure.name), drawing)?;
+        }
+    }
+    folder.write("report.html", report::page(record, outcome))?;
+    folder.write("run.json", serde_json::to_string_pretty(record).map_err(Failure::work)?)?;
+    folder.finish()
+}
+
+/// An array in NumPy's format, from parts that follow each other.
+///
+/// # Errors
+/// If the parts do not fill the shape.
+pub fn npy(shape: &[u64], parts: &[Vec<f64>]) -> Result<Vec<u8>, Failure> {
+    use npyz::WriterBuilder;
+    let mut file = Vec::new();
+    let written = (|| {
+        let mut writer =
+            npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut file).begin_nd()?;
+        writer.extend(parts.iter().flatten())?;
+        writer.finish()
+    })();
+    written.map_err(|error| Failure::work(format!("cannot write an array: {error}")))?;
+    Ok(file)
+}
+
+/// A table as comma-separated values; numbers and names need no quotes.
+pub fn csv(header: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut text = header.join(",") + "\n";
+    for row in rows {
+        text.push_str(&row.join(","));
+        text.push('\n');
+    }
+    text
+}
+
+fn print_json(record: &RunRecord, folder: &Path) -> Result<(), Failure> {
+    let mut value = serde_json::to_value(record).map_err(Failure::work)?;
+    value["folder"] = folder.display().to_string().into();
+    println!("{}", serde_json::to_string_pretty(&value).map_err(Failure::work)?);
+    Ok(())
+}
+
+fn summary(outcome: &Outcome, folder: &Path) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some((terminal_size::Width(width), _)) = terminal_size::terminal_size() {
+        table.set_width(width);
+    }
+    table.add_row(["method", &outcome.result.method]);
+    table.add_row(["status", &status_text(&outcome.result.status)]);
+    if let Some(iterations) = outcome.result.iterations {
+        table.add_row(["iterations", &iterations.to_string()]);
+    }
+    for fact in outcome.facts.iter().filter(|fact| fact.brief) {
+        table.add_row([&fact.name, &fact.value]);
+    }
+    table.add_row(["time", &seconds(outcome.result.seconds)]);
+    table.add_row(["report", &folder.join("report.html").display().to_string()]);
+    table
+}
