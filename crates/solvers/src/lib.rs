@@ -4,10 +4,12 @@
 //! its [`Status`] and figures that were measured afterwards, so that failing to converge is a value to look at.
 //!
 //! - [`pde`]: differential equations on boxes;
+//! - [`structural`]: linear structural equation models of mixed graphs;
 //! - [`statement`]: what all problem files share.
 
 pub mod pde;
 mod progress;
 pub mod statement;
+pub mod structural;
 
 pub use progress::{Observer, Progress, Silent, Status};

@@ -4,6 +4,7 @@
 //! function `solve` from a [`Request`] to an [`Outcome`]; arguments, run folder, report, summary and exit code are the same for all.
 
 mod pde;
+mod structural;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,10 @@ struct Room {
     solve: fn(&Request<'_>) -> Result<Option<Outcome>, Failure>,
 }
 
-const ROOMS: &[Room] = &[Room { table: "equation", problems: "a differential equation", solve: pde::solve }];
+const ROOMS: &[Room] = &[
+    Room { table: "equation", problems: "a differential equation", solve: pde::solve },
+    Room { table: "structural-model", problems: "a structural equation model", solve: structural::solve },
+];
 
 /// What a room is given.
 pub struct Request<'a> {

@@ -51,7 +51,8 @@ fn core(a: &Polynomial, b: &Polynomial) -> Polynomial {
 
 /// The common monomial factor, and both without their monomial factors and idle variables.
 fn split_monomials(a: &Polynomial, b: &Polynomial) -> (Polynomial, Polynomial, Polynomial) {
-    let (mut a, mut b) = unify(a, b);
+    let (a, b) = unify(a, b);
+    let (mut a, mut b) = (a.into_owned(), b.into_owned());
     let mut common = vec![0; a.variables.len()];
     for (index, common) in common.iter_mut().enumerate() {
         let least = |p: &Polynomial| p.terms().map(|(exponents, _)| exponents[index]).min().unwrap_or(0);

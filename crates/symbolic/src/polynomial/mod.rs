@@ -14,6 +14,7 @@ mod packed;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Add, Mul, Neg, Sub};
 use std::sync::Arc;
@@ -377,9 +378,12 @@ impl Polynomial {
 }
 
 /// Both in the same variables: those of the first, then what the second has besides.
-fn unify(left: &Polynomial, right: &Polynomial) -> (Polynomial, Polynomial) {
+fn unify<'a>(left: &'a Polynomial, right: &'a Polynomial) -> (Cow<'a, Polynomial>, Cow<'a, Polynomial>) {
     let variables = union(left, right);
-    (left.embed(&variables), right.embed(&variables))
+    let among = |p: &'a Polynomial| {
+        if p.variables == variables { Cow::Borrowed(p) } else { Cow::Owned(p.embed(&variables)) }
+    };
+    (among(left), among(right))
 }
 
 fn union(left: &Polynomial, right: &Polynomial) -> Arc<[Symbol]> {

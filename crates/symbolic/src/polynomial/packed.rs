@@ -355,6 +355,7 @@ mod tests {
         #[test]
         fn packed_and_plain_monomials_agree(a in polynomial(3), b in polynomial(3)) {
             let (a, b) = super::super::unify(&a, &b);
+            let (a, b) = (a.into_owned(), b.into_owned());
             let plain = Packing { width: 0 };
             let product = multiply(&a, &b);
             prop_assert_eq!(&multiply_packed::<Vec<u32>>(&a, &b, &plain), &product);
