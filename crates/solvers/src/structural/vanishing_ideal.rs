@@ -43,7 +43,8 @@ const MOST_PRIMES: usize = 24;
 pub struct Generator {
     /// How often each vertex occurs among its indices.
     pub multidegree: Multidegree,
-    /// With coprime integer coefficients and a positive leading one, in the covariances `sigma_i_j`.
+    /// With coprime integer coefficients and a positive leading one, in the covariances `sigma_i_j`: all those with i ≤ j are
+    /// among its variables, row by row.
     pub polynomial: Polynomial,
     /// Its terms as factors and coefficients, in lexicographic order of the factors.
     terms: Vec<(Factors, Rational)>,

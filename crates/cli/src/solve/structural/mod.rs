@@ -5,19 +5,23 @@
 mod drawing;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use mathesis_solvers::Status;
 use mathesis_solvers::structural::fit::Score;
 use mathesis_solvers::structural::vanishing_ideal::VanishingIdeal;
 use mathesis_solvers::structural::{
-    Covariances, Finding, MethodChoice, MixedGraph, Names, Parameters, Solution, Statement, StructuralError, solve as answer,
+    Covariances, Finding, MethodChoice, MixedGraph, Names, Parameters, Solution, Statement, StructuralError,
+    solve as answer,
 };
 use mathesis_symbolic::{Notation, Polynomial, Symbol};
 use serde_json::{Map, Value, json};
 
 use super::{Request, csv, npy};
 use crate::failure::Failure;
-use crate::outcome::{Artefact, Fact, Figure, Outcome, ResultRecord, StatementRow, TableRecord, Tone, Verdict};
+use crate::outcome::{
+    Artefact, Fact, Figure, Outcome, ResultRecord, StatementRow, TableRecord, Tone, Verdict,
+};
 use crate::record::{figure, seconds, status_text};
 
 const GRAPH: &str = "Graph";
@@ -119,19 +123,27 @@ fn seed(method: &MethodChoice) -> u64 {
 fn verdict(solution: &Solution) -> Verdict {
     let good = |text: String| Verdict { tone: Tone::Good, text };
     if solution.status != Status::Converged {
-        let text = format!("Not done ({}): what is listed is proved, but not complete", status_text(&solution.status));
+        let text = format!(
+            "Not done ({}): what is listed is proved, but not complete",
+            status_text(&solution.status)
+        );
         return Verdict { tone: Tone::Bad, text };
     }
     match &solution.finding {
-        Finding::FiniteToOne if solution.dimension.is_finite_to_one() => {
-            good("Finite-to-one: almost every covariance matrix of the model has finitely many parameters".to_string())
-        }
+        Finding::FiniteToOne if solution.dimension.is_finite_to_one() => good(
+            "Finite-to-one: almost every covariance matrix of the model has finitely many parameters"
+                .to_string(),
+        ),
         Finding::FiniteToOne => good(
-            "Not finite-to-one: almost every covariance matrix of the model has infinitely many parameters".to_string(),
+            "Not finite-to-one: almost every covariance matrix of the model has infinitely many parameters"
+                .to_string(),
         ),
         Finding::Covariances(covariances) => {
             let difference = covariances.check.largest_difference;
-            let text = format!("Exact covariances; at random numbers within {} of linear algebra", figure(difference));
+            let text = format!(
+                "Exact covariances; at random numbers within {} of linear algebra",
+                figure(difference)
+            );
             Verdict { tone: if difference < 1e-9 { Tone::Good } else { Tone::Doubtful }, text }
         }
         Finding::Ideal(ideal) => {
@@ -152,8 +164,12 @@ fn verdict(solution: &Solution) -> Verdict {
             let largest = scores.iter().map(|score| score.z.abs()).fold(0.0, f64::max);
             let (tone, text) = match (scores.is_empty(), rejected) {
                 (true, _) => (Tone::Doubtful, "Nothing tested: no constraints up to this degree".to_string()),
-                (_, true) => (Tone::Doubtful, format!("The data reject the model: largest |z| is {largest:.2}")),
-                (_, false) => (Tone::Good, format!("The data do not reject the model: largest |z| is {largest:.2}")),
+                (_, true) => {
+                    (Tone::Doubtful, format!("The data reject the model: largest |z| is {largest:.2}"))
+                }
+                (_, false) => {
+                    (Tone::Good, format!("The data do not reject the model: largest |z| is {largest:.2}"))
+                }
             };
             Verdict { tone, text }
         }
@@ -179,11 +195,17 @@ fn statement_rows(graph: &MixedGraph) -> Vec<StatementRow> {
         (false, false) => "with directed cycles and edges side by side",
     };
     vec![
-        StatementRow::latex("model", "X = \\Lambda^T X + \\varepsilon,\\quad \\operatorname{Cov} \\varepsilon = \\Omega"),
+        StatementRow::latex(
+            "model",
+            "X = \\Lambda^T X + \\varepsilon,\\quad \\operatorname{Cov} \\varepsilon = \\Omega",
+        ),
         StatementRow::latex("covariances", "\\Sigma = (I-\\Lambda)^{-T}\\, \\Omega\\, (I-\\Lambda)^{-1}"),
         StatementRow::text("edges", graph.edges_text()),
         StatementRow::text("graph", kind),
-        StatementRow::text("orientation", "lambda_i_j belongs to the edge i -> j: row the tail, column the head"),
+        StatementRow::text(
+            "orientation",
+            "lambda_i_j belongs to the edge i -> j: row the tail, column the head",
+        ),
     ]
 }
 
@@ -191,7 +213,11 @@ fn dimension(solution: &Solution, parts: &mut Parts) {
     let dimension = solution.dimension;
     let finite = dimension.is_finite_to_one();
     parts.facts.push(Fact::brief("parameters", dimension.parameters.to_string(), "vertices and edges"));
-    parts.facts.push(Fact::brief("dimension", dimension.rank.to_string(), "generic rank of the parametrisation's differential"));
+    parts.facts.push(Fact::brief(
+        "dimension",
+        dimension.rank.to_string(),
+        "generic rank of the parametrisation's differential",
+    ));
     let note = "independent constraints on a covariance matrix";
     parts.facts.push(Fact::brief("codimension", dimension.codimension.to_string(), note));
     let note = "not the same as identifiable: several parameters may give one covariance matrix";
@@ -202,7 +228,11 @@ fn dimension(solution: &Solution, parts: &mut Parts) {
 
 fn ideal_parts(graph: &MixedGraph, ideal: &VanishingIdeal, parts: &mut Parts) {
     let count = ideal.generators.len();
-    parts.facts.push(Fact::brief("constraints", count.to_string(), "minimal generators, all verified exactly"));
+    parts.facts.push(Fact::brief(
+        "constraints",
+        count.to_string(),
+        "minimal generators, all verified exactly",
+    ));
     let note = "of the constraints found, near a general covariance matrix of the model; they cut it out there once \
                 this is the codimension";
     parts.facts.push(Fact::brief("independent constraints", ideal.independent_constraints.to_string(), note));
@@ -235,7 +265,8 @@ fn ideal_parts(graph: &MixedGraph, ideal: &VanishingIdeal, parts: &mut Parts) {
     if count > 0 {
         parts.tables.push(TableRecord {
             section: CONSTRAINTS,
-            caption: "The minimal generators; every one was verified exactly by expansion in the parameters.".to_string(),
+            caption: "The minimal generators; every one was verified exactly by expansion in the parameters."
+                .to_string(),
             header: ["number", "degree", "multidegree", "terms", "polynomial"].map(String::from).into(),
             rows: ideal
                 .generators
@@ -243,7 +274,8 @@ fn ideal_parts(graph: &MixedGraph, ideal: &VanishingIdeal, parts: &mut Parts) {
                 .enumerate()
                 .map(|(k, generator)| {
                     let text = generator.polynomial.to_string();
-                    let shown = if text.len() <= LONGEST_SHOWN { text } else { "see polynomials.txt".to_string() };
+                    let shown =
+                        if text.len() <= LONGEST_SHOWN { text } else { "see polynomials.txt".to_string() };
                     vec![
                         (k + 1).to_string(),
                         generator.degree().to_string(),
@@ -289,7 +321,8 @@ fn multidegree_text(multidegree: &[u8]) -> String {
 
 /// The generators in the notations of people and of computer algebra systems.
 fn polynomial_files(graph: &MixedGraph, ideal: &VanishingIdeal) -> Vec<Artefact> {
-    let polynomials: Vec<&Polynomial> = ideal.generators.iter().map(|generator| &generator.polynomial).collect();
+    let polynomials: Vec<&Polynomial> =
+        ideal.generators.iter().map(|generator| &generator.polynomial).collect();
     let lines = |notation: Notation, end: &str| {
         let lines: Vec<String> = polynomials.iter().map(|p| p.write(notation)).collect();
         lines.join(end)
@@ -304,15 +337,20 @@ fn polynomial_files(graph: &MixedGraph, ideal: &VanishingIdeal) -> Vec<Artefact>
     }
     // Other systems get numbers for names, which all of them can read.
     let names = Names::numbered(graph);
-    let own = Names::new(graph);
-    let pairs: Vec<(usize, usize)> = (0..graph.len()).flat_map(|i| (i..graph.len()).map(move |j| (i, j))).collect();
-    let renaming = pairs
+    let pairs = (0..graph.len()).flat_map(|i| (i..graph.len()).map(move |j| (i, j)));
+    let variables: Arc<[Symbol]> = pairs.map(|(i, j)| names.covariance(i, j)).collect();
+    // Generators have all covariances among their variables, in the same order.
+    let renamed: Vec<Polynomial> = polynomials
         .iter()
-        .map(|(i, j)| (own.covariance(*i, *j), Polynomial::variable(names.covariance(*i, *j))))
+        .map(|p| {
+            Polynomial::from_terms(
+                &variables,
+                p.terms().map(|(exponents, c)| (exponents.to_vec(), c.clone())),
+            )
+        })
         .collect();
-    let renamed: Vec<Polynomial> = polynomials.iter().map(|p| p.substitute(&renaming)).collect();
-    let variables: Vec<Symbol> = pairs.iter().map(|(i, j)| names.covariance(*i, *j)).collect();
-    let legend = graph.names().iter().enumerate().map(|(k, name)| format!("{} = {name}", k + 1)).collect::<Vec<_>>();
+    let legend =
+        graph.names().iter().enumerate().map(|(k, name)| format!("{} = {name}", k + 1)).collect::<Vec<_>>();
     let legend = legend.join(", ").replace(['\n', '\r'], " ");
     let list = |notation: Notation| {
         let names: Vec<String> = variables.iter().map(|v| notation.name(v)).collect();
@@ -348,13 +386,17 @@ fn covariance_parts(graph: &MixedGraph, covariances: &Covariances, parts: &mut P
         let written = value.to_string();
         let _ = writeln!(text, "{name} = {written}");
         let _ = writeln!(latex, "\\[ {} = {} \\]", Notation::Latex.name(&name), value.to_latex());
-        let shown = if written.len() <= LONGEST_SHOWN { written.clone() } else { "see covariances.txt".to_string() };
+        let shown =
+            if written.len() <= LONGEST_SHOWN { written.clone() } else { "see covariances.txt".to_string() };
         rows.push(vec![name.to_string(), shown]);
         entries.insert(name.to_string(), written.into());
     }
     parts.tables.push(TableRecord {
         section: COVARIANCES,
-        caption: format!("Covariances by the one-connection rule, in lowest terms; det(I - Λ) is {}.", covariances.determinant),
+        caption: format!(
+            "Covariances by the one-connection rule, in lowest terms; det(I - Λ) is {}.",
+            covariances.determinant
+        ),
         header: ["covariance", "value"].map(String::from).into(),
         rows,
     });
@@ -364,7 +406,12 @@ fn covariance_parts(graph: &MixedGraph, covariances: &Covariances, parts: &mut P
     parts.files.push(Artefact::new("covariances.txt", "the exact covariances", text));
     parts.files.push(Artefact::new("covariances.tex", "the exact covariances in LaTeX", latex));
     if let Some(values) = &covariances.values {
-        parts.files.push(matrix_file("covariance.csv", "the covariance matrix at the given numbers", graph, values));
+        parts.files.push(matrix_file(
+            "covariance.csv",
+            "the covariance matrix at the given numbers",
+            graph,
+            values,
+        ));
         parts.details.insert("values".into(), json!(values));
     }
     Ok(())
@@ -382,8 +429,12 @@ fn header(graph: &MixedGraph) -> Vec<String> {
 }
 
 fn fit_parts(graph: &MixedGraph, ideal: &VanishingIdeal, scores: &[Score], parts: &mut Parts) {
-    let columns = ["constraint", "degree", "multidegree", "value", "standard_error", "z", "p"].map(String::from);
-    let row = |(k, (generator, score)): (usize, (&mathesis_solvers::structural::vanishing_ideal::Generator, &Score))| {
+    let columns =
+        ["constraint", "degree", "multidegree", "value", "standard_error", "z", "p"].map(String::from);
+    let row = |(k, (generator, score)): (
+        usize,
+        (&mathesis_solvers::structural::vanishing_ideal::Generator, &Score),
+    )| {
         vec![
             (k + 1).to_string(),
             generator.degree().to_string(),
@@ -400,7 +451,11 @@ fn fit_parts(graph: &MixedGraph, ideal: &VanishingIdeal, scores: &[Score], parts
     let least = scores.iter().map(|score| score.p).fold(1.0, f64::min);
     parts.facts.push(Fact::brief("largest |z|", format!("{largest:.3}"), "of all constraints"));
     let corrected = (least * scores.len() as f64).min(1.0);
-    parts.facts.push(Fact::brief("p, corrected", figure(corrected), "least p times the number of constraints (Bonferroni)"));
+    parts.facts.push(Fact::brief(
+        "p, corrected",
+        figure(corrected),
+        "least p times the number of constraints (Bonferroni)",
+    ));
     parts.tables.push(TableRecord {
         section: FIT,
         caption: format!(
@@ -450,10 +505,12 @@ fn simulation_parts(
     for (name, value) in names.iter().zip(&parameters.variances) {
         table.insert(name.clone(), (*value).into());
     }
-    let rows: Vec<Vec<String>> = table.iter().map(|(name, value)| vec![name.clone(), value.to_string()]).collect();
+    let rows: Vec<Vec<String>> =
+        table.iter().map(|(name, value)| vec![name.clone(), value.to_string()]).collect();
     parts.tables.push(TableRecord {
         section: COVARIANCES,
-        caption: "The parameters behind the observations: effects, covariances and variances of errors.".to_string(),
+        caption: "The parameters behind the observations: effects, covariances and variances of errors."
+            .to_string(),
         header: ["parameter", "value"].map(String::from).into(),
         rows,
     });
