@@ -320,7 +320,8 @@ mod tests {
 
         #[test]
         fn the_heuristic_agrees_with_euclid(a in polynomial(2), b in polynomial(2), c in polynomial(2)) {
-            let (left, right) = unify(&(&a * &c), &(&b * &c));
+            let (left, right) = (&a * &c, &b * &c);
+            let (left, right) = unify(&left, &right);
             let (left, right) = (left.primitive_part(), right.primitive_part());
             if let Some(divisor) = heuristic(&left, &right, 0)
                 && !left.is_zero() && !right.is_zero()

@@ -36,10 +36,11 @@ pub fn draw(graph: &MixedGraph) -> String {
         arrow(&mut svg, places[edge.0], places[edge.1], bend, DIRECTED, false);
     }
     for (a, b) in graph.bidirected() {
-        // Away from the middle, and well away from any directed edge between both.
+        // Neighbours on the circle are joined outside of it; others inside, where an arc outside would cross vertices.
         let (from, to) = (places[*a], places[*b]);
-        let side = cross(from, to, middle);
-        let bend = if side > 0.0 { -0.34 } else { 0.34 };
+        let outwards = if cross(from, to, middle) > 0.0 { -1.0 } else { 1.0 };
+        let neighbours = b - a == 1 || b - a == count - 1;
+        let bend = if neighbours { 0.34 * outwards } else { -0.16 * outwards };
         arrow(&mut svg, from, to, bend, BIDIRECTED, true);
     }
     for (name, (x, y)) in graph.names().iter().zip(&places) {
