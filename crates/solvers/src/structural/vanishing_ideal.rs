@@ -1,6 +1,6 @@
 //! The polynomials that vanish on all covariance matrices of a structural model, up to a degree: its minimal constraints.
 //!
-//! Degree by degree and, in each, multidegree by multidegree ([`super::multidegree`]): a polynomial of multidegree a is a combination of
+//! Degree by degree and, in each, multidegree by multidegree ([`super::Multidegree`]): a polynomial of multidegree a is a combination of
 //! few monomials, and vanishes on the model exactly if it does at enough random points. So, modulo a 31-bit prime:
 //!
 //! 1. the products of known generators with monomials span a space L, brought into echelon form;
@@ -9,7 +9,7 @@
 //! 3. then null spaces of the whole block in several orders of the monomials give candidates with few terms, of which as many
 //!    are chosen, shortest first, as are independent modulo L;
 //! 4. they are carried back to the rationals (more primes where one is too short), checked at points modulo two other primes, and
-//!    **proved** by expanding the model's rational parametrisation into them ([`super::one_connection`]).
+//!    **proved** by expanding the model's rational parametrisation into them ([`super::OneConnections`]).
 //!
 //! What is found is complete up to the degree, not just likely: the null space modulo p cannot be smaller than the true space
 //! of vanishing polynomials, and is seen to be spanned by proved ones. The paper's own search is unknown; this does its job.
