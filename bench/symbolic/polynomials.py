@@ -107,7 +107,8 @@ def tasks(system):
     a, b = (system.build(random_terms(1000, 5, 30, seed)) for seed in (1, 2))
     product = a * b
     yield lambda: a * b
-    yield lambda: system.divide(product, a)
+    # SymPy looks through a million terms for the leading one at every step: more than ten minutes.
+    yield (lambda: system.divide(product, a)) if system.name == "FLINT" else None
     for terms, variables, degree, seeds in ((20, 3, 5, (3, 4, 5)), (8, 5, 3, (6, 7, 8))):
         system.ring(variables)
         a, b, c = (system.build(random_terms(terms, variables, degree, seed)) for seed in seeds)
@@ -130,7 +131,11 @@ def main():
     for line, *runs in zip(ours, *(list(timed(kind())) for kind in (Sympy, Flint))):
         cells = [line["task"], str(line["terms"]), f"{line['seconds'] * 1e3:.3g}"]
         equal = True
-        for seconds, (terms, value) in runs:
+        for run in runs:
+            if run is None:
+                cells += ["–", "–"]
+                continue
+            seconds, (terms, value) = run
             cells += [f"{seconds * 1e3:.3g}", f"{seconds / line['seconds']:.3g}"]
             # A divisor is known up to its sign.
             equal &= terms == line["terms"] and line["value"] in (value, (PRIME - value) % PRIME)
@@ -141,7 +146,7 @@ def main():
 
 def timed(system):
     for run in tasks(system):
-        yield median(run), figures(system.terms(run()))
+        yield run and (median(run), figures(system.terms(run())))
 
 
 if __name__ == "__main__":
