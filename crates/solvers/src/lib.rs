@@ -5,11 +5,13 @@
 //!
 //! - [`pde`]: differential equations on boxes;
 //! - [`saddle`]: variational inequalities and saddle points, with compressed communication;
+//! - [`structural`]: linear structural equation models of mixed graphs;
 //! - [`statement`]: what all problem files share.
 
 pub mod pde;
 mod progress;
 pub mod saddle;
 pub mod statement;
+pub mod structural;
 
 pub use progress::{Observer, Progress, Silent, Status};

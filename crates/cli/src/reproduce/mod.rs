@@ -5,6 +5,7 @@
 
 mod gp_hm;
 mod masha;
+mod one_connection;
 
 use std::fs;
 use std::io::Write as _;
@@ -44,6 +45,8 @@ enum Paper {
     GpHm(gp_hm::Arguments),
     /// Saddle points with compressed communication: numbers sent until the solution is reached.
     Masha(masha::Arguments),
+    /// Constraints of structural equation models: fourteen graphs, and the census of simple graphs.
+    OneConnection(one_connection::Arguments),
 }
 
 /// Arguments that every experiment has.
@@ -74,12 +77,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let common = match &arguments.paper {
         Paper::GpHm(arguments) => &arguments.common,
         Paper::Masha(arguments) => &arguments.common,
+        Paper::OneConnection(arguments) => &arguments.common,
     };
     use_threads(common.threads)?;
     listen_for_interrupts();
     match &arguments.paper {
         Paper::GpHm(arguments) => gp_hm::run(arguments),
         Paper::Masha(arguments) => masha::run(arguments),
+        Paper::OneConnection(arguments) => one_connection::run(arguments),
     }
 }
 

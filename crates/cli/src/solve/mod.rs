@@ -5,6 +5,7 @@
 
 mod pde;
 mod saddle;
+mod structural;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,7 @@ struct Room {
 const ROOMS: &[Room] = &[
     Room { table: "equation", problems: "a differential equation", solve: pde::solve },
     Room { table: "saddle-point", problems: "a saddle point", solve: saddle::solve },
+    Room { table: "structural-model", problems: "a structural equation model", solve: structural::solve },
 ];
 
 /// What a room is given.
