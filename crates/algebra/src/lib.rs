@@ -1,7 +1,13 @@
 //! Numeric multilinear algebra over plain `f64`: linear operators with declared structure, and tensor contraction.
 //!
 //! - [`operator`]: matrices that are more than their entries (Toeplitz, Kronecker, ...), with products, solves and log-determinants;
+//! - [`hadamard`]: the fast Walsh–Hadamard transform;
+//! - [`random`]: random numbers that are addressed instead of drawn;
+//! - [`sketch`]: random sketches, applied without being written out;
 //! - [`tensor`]: dense row-major tensors and products along one of their modes.
 
+pub mod hadamard;
 pub mod operator;
+pub mod random;
+pub mod sketch;
 pub mod tensor;
