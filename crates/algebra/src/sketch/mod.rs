@@ -110,6 +110,14 @@ impl<'a> DenseRows<'a> {
         self.columns
     }
 
+    /// The entries, row-major, if they are of double precision.
+    pub fn as_double(&self) -> Option<&'a [f64]> {
+        match self.entries {
+            Entries::Double(entries) => Some(entries),
+            Entries::Single(_) => None,
+        }
+    }
+
     /// An entry.
     ///
     /// # Panics
@@ -227,14 +235,16 @@ fn in_parts(
     sum: &mut [f64],
     part: impl Fn(Range<usize>, Range<usize>, &mut [f64]) + Sync,
 ) {
-    /// Enough parts to keep the cores of one machine busy.
+    /// Enough parts to keep the cores of one machine busy, unless their sums took more entries than this (256 MB).
     const PARTS: usize = 32;
+    const ENTRIES: usize = 1 << 25;
     if rows == 0 || columns == 0 {
         return;
     }
     let m = sum.len() / columns;
     let groups = columns.div_ceil(width);
-    let share = rows.div_ceil(PARTS.div_ceil(groups)).next_multiple_of(grain);
+    let most = PARTS.div_ceil(groups).min(ENTRIES / sum.len().max(1)).max(1);
+    let share = rows.div_ceil(most).next_multiple_of(grain);
     let stretches = rows.div_ceil(share);
     let sums: Vec<Vec<f64>> = (0..stretches * groups)
         .into_par_iter()

@@ -4,6 +4,7 @@
 //! function `solve` from a [`Request`] to an [`Outcome`]; arguments, run folder, report, summary and exit code are the same for all.
 
 mod pde;
+mod regression;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -64,11 +65,13 @@ struct Room {
     solve: fn(&Request<'_>) -> Result<Option<Outcome>, Failure>,
 }
 
-const ROOMS: &[Room] = &[Room { table: "equation", problems: "a differential equation", solve: pde::solve }];
+const ROOMS: &[Room] = &[
+    Room { table: "equation", problems: "a differential equation", solve: pde::solve },
+    Room { table: "regression", problems: "a regression", solve: regression::solve },
+];
 
 /// What a room is given.
 pub struct Request<'a> {
-    #[allow(dead_code)] // for rooms besides pde
     /// The problem file; paths in it are relative to its folder.
     pub path: &'a Path,
     /// Its name as it was given.
@@ -104,7 +107,6 @@ impl Request<'_> {
     }
 
     /// The folder that paths in the problem file start from.
-    #[allow(dead_code)] // for rooms besides pde
     pub fn folder(&self) -> &Path {
         match self.path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
