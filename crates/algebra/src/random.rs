@@ -77,8 +77,7 @@ mod tests {
     fn moments_are_those_of_the_distributions() {
         let stream = Stream::new(1, 2);
         let count = 100_000u64;
-        let mean =
-            |f: &dyn Fn(u64) -> f64| (0..count).map(f).sum::<f64>() / count as f64;
+        let mean = |f: &dyn Fn(u64) -> f64| (0..count).map(f).sum::<f64>() / count as f64;
         // Five standard deviations of the means.
         assert!((mean(&|k| stream.uniform(k)) - 0.5).abs() < 5e-3);
         assert!(mean(&|k| stream.sign(k)).abs() < 1.6e-2);

@@ -97,9 +97,8 @@ impl LinearOperator for GaussianPooling {
             let mut values: Vec<f64> =
                 draw.pools.iter().map(|(pool, weight)| weight * vector[*pool]).collect();
             hadamard::transform(&mut values, 1);
-            result.extend(
-                values[..rows.len()].iter().enumerate().map(|(i, x)| draw.signs.sign(i as u64) * x),
-            );
+            result
+                .extend(values[..rows.len()].iter().enumerate().map(|(i, x)| draw.signs.sign(i as u64) * x));
         }
         result
     }

@@ -34,13 +34,7 @@ impl SparseSketch {
     /// Unless `1 ≤ nonzeros ≤ rows`.
     pub fn osnap(rows: usize, columns: usize, nonzeros: usize, seed: u64) -> Self {
         assert!((1..=rows).contains(&nonzeros), "a column has between one entry and as many as rows");
-        SparseSketch {
-            rows,
-            columns,
-            nonzeros,
-            buckets: Stream::new(seed, 1),
-            signs: Stream::new(seed, 2),
-        }
+        SparseSketch { rows, columns, nonzeros, buckets: Stream::new(seed, 1), signs: Stream::new(seed, 2) }
     }
 
     /// The rows and entries of a column.

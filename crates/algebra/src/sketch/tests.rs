@@ -38,15 +38,14 @@ fn assert_close(left: &[f64], right: &[f64], what: &str) {
 }
 
 fn row_major(matrix: &Mat<f64>) -> Vec<f64> {
-    (0..matrix.nrows() * matrix.ncols())
-        .map(|k| matrix[(k / matrix.ncols(), k % matrix.ncols())])
-        .collect()
+    (0..matrix.nrows() * matrix.ncols()).map(|k| matrix[(k / matrix.ncols(), k % matrix.ncols())]).collect()
 }
 
 #[test]
 fn products_agree_with_the_written_out_matrix() {
     for name in NAMES {
-        for (m, n, columns) in [(1, 1, 1), (3, 5, 2), (8, 64, 3), (20, 100, 17), (33, 300, 70), (300, 200, 3)] {
+        for (m, n, columns) in [(1, 1, 1), (3, 5, 2), (8, 64, 3), (20, 100, 17), (33, 300, 70), (300, 200, 3)]
+        {
             let sketch = sketch(name, m, n, 42);
             let written = sketch.to_dense();
             let values = matrix(n, columns);
@@ -154,9 +153,8 @@ fn the_tensor_transform_is_its_definition() {
     for (n1, d1, n2, d2, m) in [(1, 1, 1, 1, 3), (3, 2, 5, 4, 10), (8, 3, 6, 1, 7), (16, 5, 16, 5, 40)] {
         let sketch = TensorSrht::new(m, [n1, n2], 3);
         let (one, two) = (matrix(n1, d1), matrix(n2, d2));
-        let product = Mat::from_fn(n1 * n2, d1 * d2, |i, j| {
-            one[i / n2 * d1 + j / d2] * two[i % n2 * d2 + j % d2]
-        });
+        let product =
+            Mat::from_fn(n1 * n2, d1 * d2, |i, j| one[i / n2 * d1 + j / d2] * two[i % n2 * d2 + j % d2]);
         let written = sketch.to_dense();
         assert_close(
             &sketch.apply_product(DenseRows::new(&one, n1, d1), DenseRows::new(&two, n2, d2)),

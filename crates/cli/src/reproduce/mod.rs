@@ -4,6 +4,7 @@
 //! was stopped goes on where it stood ([`CellLog`]). In the end its tables are written as `table.md`, `table.json` and drawings.
 
 mod gp_hm;
+mod linf_regression;
 
 use std::fs;
 use std::io::Write as _;
@@ -40,6 +41,8 @@ pub struct Arguments {
 enum Paper {
     /// Gaussian processes for high-frequency differential equations: eleven problems.
     GpHm(gp_hm::Arguments),
+    /// Sketched regression with coordinate-wise accuracy: seven tables.
+    LinfRegression(linf_regression::Arguments),
 }
 
 /// Arguments that every experiment has.
@@ -69,11 +72,13 @@ pub struct Common {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let common = match &arguments.paper {
         Paper::GpHm(arguments) => &arguments.common,
+        Paper::LinfRegression(arguments) => &arguments.common,
     };
     use_threads(common.threads)?;
     listen_for_interrupts();
     match &arguments.paper {
         Paper::GpHm(arguments) => gp_hm::run(arguments),
+        Paper::LinfRegression(arguments) => linf_regression::run(arguments),
     }
 }
 

@@ -27,8 +27,8 @@ const SHOWN: usize = 60;
 /// [`Failure::Input`] if the file or its data are wrong, else [`Failure::Work`].
 pub fn solve(request: &Request<'_>) -> Result<Option<Outcome>, Failure> {
     let wanted = request.method(Method::NAMES)?;
-    let mut statement = Statement::parse(&request.text, request.folder(), wanted)
-        .map_err(|error| request.refuse(error))?;
+    let mut statement =
+        Statement::parse(&request.text, request.folder(), wanted).map_err(|error| request.refuse(error))?;
     if let Some(seed) = request.seed {
         statement.method = statement.method.with_seed(seed);
     }
@@ -239,7 +239,11 @@ fn facts(solution: &Solution) -> Vec<Fact> {
     facts.push(Fact::full("condition number", figure(certificate.condition), "of the matrix or its sketch"));
     facts.push(Fact::full("rank", certificate.rank.to_string(), "numerical"));
     if let Some(bytes) = peak_memory() {
-        facts.push(Fact::full("peak memory", format!("{:.2} GB", bytes as f64 / 1e9), "of the whole process"));
+        facts.push(Fact::full(
+            "peak memory",
+            format!("{:.2} GB", bytes as f64 / 1e9),
+            "of the whole process",
+        ));
     }
     for (name, value) in &solution.figures {
         facts.push(Fact::full(name.replace('-', " "), figure(*value), "figure of the method"));
@@ -289,7 +293,11 @@ fn figures(solution: &Solution) -> Result<Vec<Figure>, Failure> {
             "The coefficients{} in the order of the columns; the bars are the radii within which the least-squares coefficients lie.",
             if d > bars.len() { format!(" 1 to {} of {d}", bars.len()) } else { String::new() }
         ),
-        drawings: vec![plots::error_bars("coefficients and their radii", "number of the coefficient", &bars)?],
+        drawings: vec![plots::error_bars(
+            "coefficients and their radii",
+            "number of the coefficient",
+            &bars,
+        )?],
     }];
     if solution.history.len() > 1 {
         let curve = |name: &str, ink, value: fn(&mathesis_solvers::regression::HistoryPoint) -> f64| Curve {
@@ -314,7 +322,8 @@ fn figures(solution: &Solution) -> Result<Vec<Figure>, Failure> {
 }
 
 fn files(solution: &Solution) -> Vec<Artefact> {
-    let optional = |values: &[f64], j: usize| values.get(j).map_or(String::new(), |value| format!("{value:?}"));
+    let optional =
+        |values: &[f64], j: usize| values.get(j).map_or(String::new(), |value| format!("{value:?}"));
     let header = ["name", "value", "radius", "deviation", "standard_error"].map(String::from);
     let rows = (0..solution.names.len()).map(|j| {
         // Names may hold anything.

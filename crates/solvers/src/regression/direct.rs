@@ -24,16 +24,14 @@ pub(super) fn householder(
     let start = Instant::now();
     let d = rows.names().len();
     let block = block_rows(options.block_rows, options.memory_limit.0, d, d + 1)?;
-    let (triangle, seen) = triangle_of_all(rows, block, observer)?;
+    let (triangle, seen, seconds) = triangle_of_all(rows, block, observer)?;
     if seen < d {
         return Err(SolveError::Underdetermined { rows: seen, columns: d });
     }
     let values = triangle.singular_values()?;
     full_rank(&values, seen, d)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let mut solution =
-        finish(rows, block, &triangle, &values, "householder: QR of the whole matrix", start)?;
-    solution.figures.push(("seconds-factorisation".to_string(), seconds));
+    let mut solution = finish(rows, block, &triangle, &values, "householder: QR of the whole matrix", start)?;
+    solution.figures.push(("seconds-qr".to_string(), seconds));
     Ok(solution)
 }
 
@@ -47,8 +45,11 @@ pub(super) fn normal_equations(
     let block = block_rows(options.block_rows, options.memory_limit.0, d, 1)?;
     let (mut gram, mut right, mut seen) = (Mat::<f64>::zeros(d, d), vec![0.0; d], 0);
     let planned = rows.rows_at_most().div_ceil(block);
+    let mut seconds = 0.0;
     rows.visit(block, &mut |part| {
+        let adding = Instant::now();
         add_gram(part.matrix, part.response, &mut gram, &mut right);
+        seconds += adding.elapsed().as_secs_f64();
         seen += part.response.len();
         observe(observer, part.first / block + 1, planned)
     })?;
@@ -70,10 +71,8 @@ pub(super) fn normal_equations(
         Triangle { factor: cholesky.L().transpose().to_owned(), right: Vec::new(), rest: f64::NAN };
     triangle.right = triangle.solve_transpose(&right);
     let values = triangle.singular_values()?;
-    let seconds = start.elapsed().as_secs_f64();
-    let mut solution =
-        finish(rows, block, &triangle, &values, "normal equations: Cholesky of AᵀA", start)?;
-    solution.figures.push(("seconds-factorisation".to_string(), seconds));
+    let mut solution = finish(rows, block, &triangle, &values, "normal equations: Cholesky of AᵀA", start)?;
+    solution.figures.push(("seconds-gram".to_string(), seconds));
     let condition = solution.certificate.condition;
     if condition > DOUBTFUL_CONDITION {
         solution.notes.push(format!(
@@ -98,7 +97,7 @@ pub(super) fn svd(
     }
     let d = rows.names().len();
     let block = block_rows(options.block_rows, options.memory_limit.0, d, d + 1)?;
-    let (triangle, seen) = triangle_of_all(rows, block, observer)?;
+    let (triangle, seen, _) = triangle_of_all(rows, block, observer)?;
     let svd = triangle
         .factor
         .thin_svd()
@@ -135,23 +134,26 @@ pub(super) fn svd(
     Ok(solution)
 }
 
-/// The triangle of all rows, and their number.
+/// The triangle of all rows, their number, and the seconds spent in QR alone (without reading and copying).
 fn triangle_of_all(
     rows: &mut dyn Rows,
     block: usize,
     observer: &mut dyn Observer,
-) -> Result<(Triangle, usize), SolveError> {
+) -> Result<(Triangle, usize, f64), SolveError> {
     let d = rows.names().len();
     let mut upper = Mat::<f64>::zeros(0, d + 1);
-    let mut seen = 0;
+    let (mut seen, mut seconds) = (0, 0.0);
     let planned = rows.rows_at_most().div_ceil(block);
     rows.visit(block, &mut |part| {
-        upper = reduce(stacked(&upper, part.matrix, part.response));
+        let full = stacked(&upper, part.matrix, part.response);
+        let reducing = Instant::now();
+        upper = reduce(full);
+        seconds += reducing.elapsed().as_secs_f64();
         seen += part.response.len();
         observe(observer, part.first / block + 1, planned)
     })?;
     let triangle = Triangle::of(upper);
-    if triangle.is_finite() { Ok((triangle, seen)) } else { Err(not_finite(rows, block)) }
+    if triangle.is_finite() { Ok((triangle, seen, seconds)) } else { Err(not_finite(rows, block)) }
 }
 
 fn observe(observer: &mut dyn Observer, iteration: usize, planned: usize) -> Result<(), SolveError> {
@@ -188,7 +190,8 @@ fn add_gram(matrix: Matrix<'_>, response: &[f64], gram: &mut Mat<f64>, right: &m
                     &copy
                 });
                 let values = MatRef::from_row_major_slice(values, part.rows(), d);
-                let b = MatRef::from_column_major_slice(&response[start..start + part.rows()], part.rows(), 1);
+                let b =
+                    MatRef::from_column_major_slice(&response[start..start + part.rows()], part.rows(), 1);
                 triangular::matmul(
                     gram.as_mut(),
                     BlockStructure::TriangularLower,

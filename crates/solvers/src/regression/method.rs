@@ -177,7 +177,8 @@ fn choose(rows: &mut dyn Rows, options: &Auto, observer: &mut dyn Observer) -> R
     let (method, note) = if qr <= refined.max(1e9) {
         (Method::Householder(direct), "few enough coefficients for QR of the whole matrix: householder")
     } else {
-        let refined = Refined { seed: options.seed, memory_limit: options.memory_limit, ..Refined::default() };
+        let refined =
+            Refined { seed: options.seed, memory_limit: options.memory_limit, ..Refined::default() };
         (Method::Refined(refined), "many rows and coefficients: LSQR preconditioned by a sketch (refined)")
     };
     match method.solve(rows, observer) {

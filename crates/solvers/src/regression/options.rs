@@ -3,9 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use mathesis_algebra::sketch::{
-    GaussianPooling, GaussianSketch, SignSketch, Sketch, SparseSketch, Srht,
-};
+use mathesis_algebra::sketch::{GaussianPooling, GaussianSketch, SignSketch, Sketch, SparseSketch, Srht};
 use serde::{Deserialize, Serialize};
 
 use crate::statement::nearest;

@@ -142,8 +142,7 @@ impl pulp::NullaryFnOnce for DensePass<'_> {
         for (i, value) in self.rows.zip(self.values) {
             self.matrix.copy_scaled(i, 0..row.len(), 1.0, &mut row);
             let (chunks, p_chunks) = (row.chunks_exact(LANES), self.p.chunks_exact(LANES));
-            let mut dot: f64 =
-                chunks.remainder().iter().zip(p_chunks.remainder()).map(|(a, x)| a * x).sum();
+            let mut dot: f64 = chunks.remainder().iter().zip(p_chunks.remainder()).map(|(a, x)| a * x).sum();
             let mut lanes = [0.0; LANES];
             for (a, x) in chunks.zip(p_chunks) {
                 for k in 0..LANES {

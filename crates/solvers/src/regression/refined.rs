@@ -74,8 +74,7 @@ pub(super) fn solve(
         let gradient = sketch.triangle.solve_transpose(&pass.product);
         let (norm, rest) = (euclidean(&gradient), pass.square.sqrt());
         // Below this the gradient is rounding of the residual.
-        let floor =
-            4.0 * f64::EPSILON * (pass.response_square.sqrt() + sketch.values[0] * euclidean(&x));
+        let floor = 4.0 * f64::EPSILON * (pass.response_square.sqrt() + sketch.values[0] * euclidean(&x));
         let aim = (options.tolerance * rest).max(floor);
         let status = if norm <= aim {
             Some(Status::Converged)

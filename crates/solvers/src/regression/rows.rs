@@ -85,10 +85,7 @@ impl<'a> MatrixProblem<'a> {
     ///
     /// # Errors
     /// If the response has not one entry for each row.
-    pub fn sparse(
-        matrix: SparseRowMatRef<'a, usize, f64>,
-        response: &'a [f64],
-    ) -> Result<Self, SolveError> {
+    pub fn sparse(matrix: SparseRowMatRef<'a, usize, f64>, response: &'a [f64]) -> Result<Self, SolveError> {
         Self::new(Matrix::Sparse(matrix), response)
     }
 

@@ -59,7 +59,8 @@ pub(super) fn admissible_rows(kind: SketchKind, rows: usize, d: usize) -> Result
     if let SketchKind::Osnap(nonzeros) = kind
         && nonzeros > rows
     {
-        let message = format!("osnap({nonzeros}) has more entries in a column than the sketch has rows ({rows})");
+        let message =
+            format!("osnap({nonzeros}) has more entries in a column than the sketch has rows ({rows})");
         return Err(SolveError::Option { key: "sketch", message });
     }
     Ok(if kind == SketchKind::GaussianPooling { rows.next_power_of_two() } else { rows })
@@ -102,7 +103,10 @@ pub(super) fn sketch(
                  all rows"
             ));
         }
-        notes.push(format!("streamed in blocks of {block} rows; working memory at most {}", super::Bytes(needed)));
+        notes.push(format!(
+            "streamed in blocks of {block} rows; working memory at most {}",
+            super::Bytes(needed)
+        ));
     }
     let start = Instant::now();
     let (mut product, mut right) = (vec![0.0; m * d], vec![0.0; m]);
@@ -130,12 +134,14 @@ pub(super) fn sketch(
         let Matrix::Dense(response) = dense(part.response, part.response.len(), 1) else { return Ok(()) };
         sketch.accumulate(part.first, response, &mut right);
         seen += part.response.len();
-        let progress =
-            Progress { iteration: part.first / block + 1, planned, residual: None, error: None };
+        let progress = Progress { iteration: part.first / block + 1, planned, residual: None, error: None };
         if observer.progress(progress).is_break() { Err(SolveError::Interrupted) } else { Ok(()) }
     })?;
     if written_out {
-        notes.push(format!("the sparse matrix was written out: {} has no way that spares its zeros", request.kind));
+        notes.push(format!(
+            "the sparse matrix was written out: {} has no way that spares its zeros",
+            request.kind
+        ));
     }
     if seen < d {
         return Err(SolveError::Underdetermined { rows: seen, columns: d });
@@ -262,10 +268,16 @@ pub(super) fn solve(
         certificate.relative_residual = Some(ratio(norm, pass.response_square.sqrt()));
         certificate.optimality = Some(ratio(preconditioned_norm(&w, &pass.product), norm));
     } else {
-        notes.push("the residual was not measured (true-residual = false): it is estimated by the sketch".to_string());
+        notes.push(
+            "the residual was not measured (true-residual = false): it is estimated by the sketch"
+                .to_string(),
+        );
     }
     if m - d < 30 {
-        notes.push(format!("m − d = {} is small: the radii are wide, and rougher for sketches other than gaussian", m - d));
+        notes.push(format!(
+            "m − d = {} is small: the radii are wide, and rougher for sketches other than gaussian",
+            m - d
+        ));
     }
     Ok(Solution {
         method: format!("sketch-and-solve, {} of {m} rows", options.sketch),

@@ -26,9 +26,7 @@ use toml::de::DeTable;
 use super::input::{Column, FileRows, Selection, open};
 use super::synthetic::{Synthetic, SyntheticKronecker};
 use super::{Method, SolveError};
-use crate::statement::{
-    StatementError, document, entries, nearest, one_of, only_keys, option_error, table,
-};
+use crate::statement::{StatementError, document, entries, nearest, one_of, only_keys, option_error, table};
 
 /// Where the data come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +95,8 @@ fn yes() -> bool {
     true
 }
 
-const SHAPE: &str = "[regression] with `data = \"file\"` and `response = \"column\"`, or a table [regression.synthetic]";
+const SHAPE: &str =
+    "[regression] with `data = \"file\"` and `response = \"column\"`, or a table [regression.synthetic]";
 
 impl Statement {
     /// Read a problem file; `folder` is where its relative paths start. With `method`, another method than the file's is taken; the
@@ -122,7 +121,9 @@ impl Statement {
         let (data, place) = read_data(regression, value.span(), folder)?;
         let (method, mut places) = read_method(tables, method)?;
         places.data = place;
-        if matches!(data, Data::Kronecker(_)) && !matches!(method, Method::SketchAndSolve(_) | Method::Auto(_)) {
+        if matches!(data, Data::Kronecker(_))
+            && !matches!(method, Method::SketchAndSolve(_) | Method::Auto(_))
+        {
             let message = format!("method `{}` does not apply to a Kronecker product", method.name());
             return Err(StatementError::new(message, places.method).expected("`sketch-and-solve` or `auto`"));
         }
@@ -233,11 +234,8 @@ fn read_method(tables: &DeTable<'_>, wanted: Option<&str>) -> Result<(Method, Pl
     let mut stated = table(value, "method", shape)?.clone();
     places.method = value.span();
     for (key, value) in entries(&stated) {
-        let place = if key.text == "name" {
-            &mut places.method
-        } else {
-            places.options.entry(key.text).or_default()
-        };
+        let place =
+            if key.text == "name" { &mut places.method } else { places.options.entry(key.text).or_default() };
         *place = value.span();
     }
     let name = match stated.remove("name") {

@@ -1,6 +1,8 @@
 //! Regressions made from a seed, to try methods on.
 
+use faer::sparse::{SparseRowMat, Triplet};
 use mathesis_algebra::random::Stream;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Table;
@@ -53,13 +55,11 @@ impl Synthetic {
         let names = (0..d).map(|j| format!("x{}", j + 1)).collect();
         if self.kind == Kind::Adversarial {
             let matrix = (0..n * d).map(|k| f64::from(u8::from(k / d == k % d))).collect();
-            let spikes = self.spikes.unwrap_or((3 * n).div_ceil(2 * d)).clamp(1, n.saturating_sub(d).max(1));
-            let mut response = vec![0.0; n];
-            response.iter_mut().skip(d).take(spikes).for_each(|b| *b = 1.0 / (spikes as f64).sqrt());
-            return Table { names, matrix, response };
+            return Table { names, matrix, response: self.spikes() };
         }
         let [entries, truth, noise] = [1, 2, 3].map(|number| Stream::new(self.seed, number));
         let matrix: Vec<f64> = (0..n * d)
+            .into_par_iter()
             .map(|k| {
                 let fading = if self.kind == Kind::Coherent { 1.0 / (1.0 + (k / d) as f64) } else { 1.0 };
                 fading * entries.normal(k as u64)
@@ -67,6 +67,7 @@ impl Synthetic {
             .collect();
         let truth: Vec<f64> = (0..d).map(|j| truth.normal(j as u64)).collect();
         let response = (0..n)
+            .into_par_iter()
             .map(|i| {
                 let row = &matrix[i * d..(i + 1) * d];
                 let fit: f64 = row.iter().zip(&truth).map(|(a, x)| a * x).sum();
@@ -74,6 +75,22 @@ impl Synthetic {
             })
             .collect();
         Table { names, matrix, response }
+    }
+
+    /// The matrix of an `adversarial` regression without its zeros, and the response.
+    pub fn adversarial_sparse(&self) -> (SparseRowMat<usize, f64>, Vec<f64>) {
+        let ones: Vec<_> = (0..self.rows.min(self.columns)).map(|j| Triplet::new(j, j, 1.0)).collect();
+        let matrix = SparseRowMat::try_new_from_triplets(self.rows, self.columns, &ones);
+        (matrix.expect("each entry lies in the matrix and is stated once"), self.spikes())
+    }
+
+    /// The response of an `adversarial` regression.
+    fn spikes(&self) -> Vec<f64> {
+        let (n, d) = (self.rows, self.columns);
+        let spikes = self.spikes.unwrap_or((3 * n).div_ceil(2 * d)).clamp(1, n.saturating_sub(d).max(1));
+        let mut response = vec![0.0; n];
+        response.iter_mut().skip(d).take(spikes).for_each(|b| *b = 1.0 / (spikes as f64).sqrt());
+        response
     }
 }
 

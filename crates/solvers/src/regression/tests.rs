@@ -78,7 +78,10 @@ fn every_sketch_is_within_its_radii() {
             let ratio = solution.certificate.residual.unwrap() / exact.certificate.residual.unwrap();
             assert!((1.0..1.2).contains(&ratio), "{sketch}: {ratio}");
         }
-        assert!(outside <= 1, "{sketch}: {outside} of 20 draws outside the radii that fail one time in a hundred");
+        assert!(
+            outside <= 1,
+            "{sketch}: {outside} of 20 draws outside the radii that fail one time in a hundred"
+        );
     }
 }
 
@@ -174,15 +177,9 @@ fn an_exact_fit_is_found_exactly() {
 fn sparse_sketches_miss_single_coefficients() {
     // n = 2048, d = 256, m = 1024, k = 12 spikes: a collision has probability 1 − e⁻³ and costs √(d/k) = 4.6.
     let (n, d, m, k) = (2048, 256, 1024, 12);
-    let table = Synthetic {
-        kind: Kind::Adversarial,
-        rows: n,
-        columns: d,
-        noise: 0.0,
-        spikes: Some(k),
-        seed: 0,
-    }
-    .table();
+    let table =
+        Synthetic { kind: Kind::Adversarial, rows: n, columns: d, noise: 0.0, spikes: Some(k), seed: 0 }
+            .table();
     let ratio = |sketch, seed| {
         let solution = solve(&sketched(sketch, m, seed), &table).unwrap();
         (d as f64).sqrt() * solution.coefficients.iter().fold(0.0_f64, |m, x| m.max(x.abs()))
@@ -223,9 +220,7 @@ fn the_counterexample_has_a_constant_error() {
         // The square root by the eigendecomposition; its first d columns are SA, its last S b.
         let eigen = m.self_adjoint_eigen(faer::Side::Lower).unwrap();
         let root = Mat::from_fn(d + 1, d + 1, |i, j| {
-            (0..=d)
-                .map(|k| eigen.U()[(i, k)] * eigen.S().column_vector()[k].sqrt() * eigen.U()[(j, k)])
-                .sum()
+            (0..=d).map(|k| eigen.U()[(i, k)] * eigen.S().column_vector()[k].sqrt() * eigen.U()[(j, k)]).sum()
         });
         let table = Table {
             names: (0..d).map(|j| j.to_string()).collect(),
@@ -280,7 +275,9 @@ fn sparse_and_single_precision_matrices() {
     let (n, d) = (800, 6);
     let stream = Stream::new(1, 1);
     let entries: Vec<_> = (0..n)
-        .flat_map(|i| [Triplet::new(i, i % d, stream.normal(2 * i as u64)), Triplet::new(i, (i + 2) % d, 0.5)])
+        .flat_map(|i| {
+            [Triplet::new(i, i % d, stream.normal(2 * i as u64)), Triplet::new(i, (i + 2) % d, 0.5)]
+        })
         .collect();
     let sparse = SparseRowMat::try_new_from_triplets(n, d, &entries).unwrap();
     let response: Vec<f64> = (0..n).map(|i| stream.normal(2 * i as u64 + 1)).collect();
@@ -307,9 +304,12 @@ fn sparse_and_single_precision_matrices() {
     }
     let single: Vec<f32> = table.matrix.iter().map(|x| *x as f32).collect();
     let mut problem = MatrixProblem::dense(DenseRows::single(&single, n, d), &response).unwrap();
-    for method in [HOUSEHOLDER, Method::NormalEquations(Direct::default()), sketched(SketchKind::Srht, 100, 0)] {
+    for method in
+        [HOUSEHOLDER, Method::NormalEquations(Direct::default()), sketched(SketchKind::Srht, 100, 0)]
+    {
         let solution = method.solve(&mut problem, &mut Silent).unwrap();
-        let difference = largest_difference(&solution.coefficients, &solve(&method, &table).unwrap().coefficients);
+        let difference =
+            largest_difference(&solution.coefficients, &solve(&method, &table).unwrap().coefficients);
         assert!(difference < 1e-5, "{}: {difference}", method.name());
     }
     assert!(matches!(
@@ -393,7 +393,10 @@ fn wrong_input_is_named() {
     }
     table.matrix[4 * 20 + 2] = 0.0;
     table.response[8] = f64::INFINITY;
-    assert_eq!(message(&sketched(SketchKind::Srht, 64, 0), &table), "row 9, the response: not a finite number");
+    assert_eq!(
+        message(&sketched(SketchKind::Srht, 64, 0), &table),
+        "row 9, the response: not a finite number"
+    );
 }
 
 /// A CSV file with names, and the same numbers as a NumPy array.
@@ -494,7 +497,11 @@ fn files_are_selected_from_and_complained_about() {
     let all = selection(Column::Name("y".into()));
     assert!(complaint(&all).ends_with("line 2, column `kind`: `red` is not a number"), "{}", complaint(&all));
     let wrong = selection(Column::Name("kinds".into()));
-    assert!(complaint(&wrong).ends_with("has no column `kinds`; did you mean `kind`?"), "{}", complaint(&wrong));
+    assert!(
+        complaint(&wrong).ends_with("has no column `kinds`; did you mean `kind`?"),
+        "{}",
+        complaint(&wrong)
+    );
     assert!(complaint(&selection(Column::Number(9))).contains("expected 1 to 4"));
     write("a,y\n1,2\n3,\n");
     assert!(complaint(&all).contains("line 3, column `y`: the value is missing"), "{}", complaint(&all));
@@ -508,7 +515,10 @@ fn files_are_selected_from_and_complained_about() {
     write("1;2\n3;5\n4;4\n");
     let plain = Selection { header: false, separator: b';', ..selection(Column::Number(2)) };
     let table = open(&path, &plain).unwrap().load().unwrap();
-    assert_eq!((table.names, table.matrix, table.response), (vec!["x1".to_string()], vec![1.0, 3.0, 4.0], vec![2.0, 5.0, 4.0]));
+    assert_eq!(
+        (table.names, table.matrix, table.response),
+        (vec!["x1".to_string()], vec![1.0, 3.0, 4.0], vec![2.0, 5.0, 4.0])
+    );
 }
 
 #[test]
@@ -533,7 +543,8 @@ fn parquet_files_are_read_by_row_groups() {
             let rows = first..first + count;
             let mut group = writer.next_row_group().unwrap();
             let a: Vec<f64> = rows.clone().map(|i| i as f64 / 2.0).collect();
-            let b: Vec<i32> = rows.clone().filter(|i| Some(*i) != missing).map(|i| (i * i % 7) as i32).collect();
+            let b: Vec<i32> =
+                rows.clone().filter(|i| Some(*i) != missing).map(|i| (i * i % 7) as i32).collect();
             let levels: Vec<i16> = rows.clone().map(|i| i16::from(Some(i) != missing)).collect();
             let y: Vec<f64> = rows.clone().map(|i| (i as f64).sqrt()).collect();
             let mut column = group.next_column().unwrap().unwrap();
@@ -603,11 +614,17 @@ fn statements_are_read_with_their_places() {
         ("", "no table [regression]"),
         ("[regression]\nresponse = 1", "not at all or twice"),
         ("[regression]\ndata = \"a.csv\"", "no response"),
-        ("[regression]\ndata = \"a.csv\"\nresponse = 1\n[regression.synthetic]\nrows = 1\ncolumns = 1", "twice"),
+        (
+            "[regression]\ndata = \"a.csv\"\nresponse = 1\n[regression.synthetic]\nrows = 1\ncolumns = 1",
+            "twice",
+        ),
         ("[regression.synthetic]\nrows = 0\ncolumns = 1", "0 rows"),
         ("[regression]\ndata = \"a.csv\"\nrespons = 1", "respons"),
         ("[regression.synthetic]\nrows = 9\ncolumns = 1\n[method]\nname = \"qr\"", "no method `qr`"),
-        ("[regression.synthetic]\nrows = 9\ncolumns = 1\n[method]\nname = \"svd\"\nsketch = \"srht\"", "sketch"),
+        (
+            "[regression.synthetic]\nrows = 9\ncolumns = 1\n[method]\nname = \"svd\"\nsketch = \"srht\"",
+            "sketch",
+        ),
         (
             "[regression.synthetic]\nrows = 9\ncolumns = 1\n[method]\nname = \"refined\"\nsketch = \"srth\"",
             "no sketch srth",
@@ -627,7 +644,8 @@ fn little_memory_is_refused_with_the_amount_needed() {
     let folder = tempfile::tempdir().unwrap();
     let table = synthetic(Kind::Gaussian, 2000, 5, 1.0);
     let [_, npy] = files(folder.path(), &table);
-    let options = SketchAndSolve { rows: Some(500), memory_limit: Bytes(50_000), ..SketchAndSolve::default() };
+    let options =
+        SketchAndSolve { rows: Some(500), memory_limit: Bytes(50_000), ..SketchAndSolve::default() };
     let mut rows = open(&npy, &selection(Column::Number(1))).unwrap();
     let error = Method::SketchAndSolve(options).solve(&mut rows, &mut Silent).unwrap_err().to_string();
     assert!(error.contains("`memory-limit`"), "{error}");

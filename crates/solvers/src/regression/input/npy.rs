@@ -57,7 +57,9 @@ impl Npy {
         let npy = NpyFile::new(BufReader::new(file)).map_err(|error| unreadable(path, error))?;
         let &[rows, columns] = npy.shape() else {
             let dimensions = npy.shape().len();
-            return Err(unsuitable(format!("an array of {dimensions} dimensions, expected 2 (rows, columns)")));
+            return Err(unsuitable(format!(
+                "an array of {dimensions} dimensions, expected 2 (rows, columns)"
+            )));
         };
         if npy.order() != Order::C {
             let what = "in column-major order, expected row-major (numpy.ascontiguousarray makes it so)";
@@ -103,9 +105,7 @@ impl Source for Npy {
 
     fn restart(&mut self) -> Result<(), InputError> {
         self.next = 0;
-        self.file
-            .seek(SeekFrom::Start(self.data_start))
-            .map_err(|error| unreadable(&self.path, error))?;
+        self.file.seek(SeekFrom::Start(self.data_start)).map_err(|error| unreadable(&self.path, error))?;
         Ok(())
     }
 
