@@ -310,6 +310,8 @@ fn sketch_and_solve(job: &Job) -> Method {
         sketch: job.sketch.parse().unwrap_or(SketchKind::Srht),
         rows: Some(job.rows),
         seed: job.draw,
+        // Columns of the identity collide in sparse sketches.
+        least_norm: true,
         ..SketchAndSolve::default()
     })
 }

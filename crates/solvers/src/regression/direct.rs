@@ -6,10 +6,10 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatRef, Side, get_global_parallelism};
 
-use super::certificate::{block_rows, exact, full_rank, radii, rank, row_norms, standard_errors};
+use super::certificate::{block_rows, exact, full_rank, radii, row_norms, standard_errors};
 use super::passes::{Pass, residual};
 use super::rows::not_finite;
-use super::triangle::{Triangle, reduce, stacked};
+use super::triangle::{LeastNorm, Triangle, reduce, stacked};
 use super::{Direct, Matrix, Rows, Solution, SolveError, Svd};
 use crate::{Observer, Progress, Status};
 
@@ -98,22 +98,7 @@ pub(super) fn svd(
     let d = rows.names().len();
     let block = block_rows(options.block_rows, options.memory_limit.0, d, d + 1)?;
     let (triangle, seen, _) = triangle_of_all(rows, block, observer)?;
-    let svd = triangle
-        .factor
-        .thin_svd()
-        .map_err(|_| SolveError::Breakdown("the singular values did not converge".to_string()))?;
-    let values: Vec<f64> = svd.S().column_vector().iter().copied().collect();
-    let rank = rank(&values, seen, options.cutoff);
-    if rank == 0 {
-        return Err(SolveError::RankDeficient { rank, columns: d, smallest: 0.0 });
-    }
-    // x = V Σ⁺ Uᵀ z = W (Uᵀ z) over the singular values that count.
-    let w = Mat::from_fn(d, rank, |j, k| svd.V()[(j, k)] / values[k]);
-    let mut x = vec![0.0; d];
-    for k in 0..rank {
-        let component: f64 = triangle.right.iter().enumerate().map(|(i, z)| svd.U()[(i, k)] * z).sum();
-        x.iter_mut().zip(w.col(k).iter()).for_each(|(x, w)| *x += component * w);
-    }
+    let LeastNorm { x, w, values, rank } = triangle.least_norm(seen, options.cutoff)?;
     let pass = residual(rows, block, &x, None)?;
     let mut solution = solution(
         rows.names(),
@@ -147,7 +132,7 @@ fn triangle_of_all(
     rows.visit(block, &mut |part| {
         let full = stacked(&upper, part.matrix, part.response);
         let reducing = Instant::now();
-        upper = reduce(full);
+        upper = reduce(full, get_global_parallelism());
         seconds += reducing.elapsed().as_secs_f64();
         seen += part.response.len();
         observe(observer, part.first / block + 1, planned)

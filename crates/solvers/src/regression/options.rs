@@ -197,6 +197,8 @@ pub struct SketchAndSolve {
     pub delta: f64,
     /// The seed of the sketch.
     pub seed: u64,
+    /// Whether a sketch of deficient rank is solved with least norm; otherwise it is refused.
+    pub least_norm: bool,
     /// Whether data in files are passed once more, to measure the residual.
     pub true_residual: bool,
     /// Rows that are read at a time from a file that does not fit the memory; absent: what a quarter of the limit holds.
@@ -213,6 +215,7 @@ impl Default for SketchAndSolve {
             rows: None,
             delta: 0.01,
             seed: 0,
+            least_norm: false,
             true_residual: true,
             block_rows: None,
             memory_limit: MEMORY,

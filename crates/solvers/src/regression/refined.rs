@@ -51,6 +51,7 @@ pub(super) fn solve(
         delta: options.delta,
         block_rows: options.block_rows,
         memory,
+        least_norm: false,
     };
     let sketch = sketched::sketch(rows, &request, observer)?;
     let block = block_rows(options.block_rows, memory, d, 1)?;

@@ -9,11 +9,12 @@ use std::time::Instant;
 use faer::Mat;
 
 use super::certificate::{
-    block_rows, dense, epsilon, full_rank, preconditioned_norm, row_norms, standard_errors, student_multiple,
+    block_rows, dense, epsilon, full_rank, preconditioned_norm, rank, row_norms, standard_errors,
+    student_multiple,
 };
 use super::passes::residual;
 use super::rows::not_finite;
-use super::triangle::{Triangle, stacked};
+use super::triangle::{LeastNorm, Triangle, stacked};
 use super::{
     Certificate, Direct, Matrix, Method, Rows, SketchAndSolve, SketchFacts, SketchKind, Solution, SolveError,
 };
@@ -38,6 +39,8 @@ pub(super) struct Request {
     pub(super) delta: f64,
     pub(super) block_rows: Option<usize>,
     pub(super) memory: usize,
+    /// Whether deficient rank is let through.
+    pub(super) least_norm: bool,
 }
 
 /// The number of rows that the paper's rule asks for: the next even number above `d/ε² max(1, ln(d/δ)/4)`.
@@ -159,7 +162,9 @@ pub(super) fn sketch(
         return Err(not_finite(rows, block));
     }
     let values = triangle.singular_values()?;
-    full_rank(&values, m, d)?;
+    if !request.least_norm {
+        full_rank(&values, m, d)?;
+    }
     let order = match request.kind {
         SketchKind::Srht => n.next_power_of_two(),
         SketchKind::GaussianPooling => {
@@ -230,12 +235,22 @@ pub(super) fn solve(
         delta: options.delta,
         block_rows: options.block_rows,
         memory: options.memory_limit.0,
+        least_norm: options.least_norm,
     };
     let Sketched { triangle, rows: seen, values, mut facts, mut notes } = sketch(rows, &request, observer)?;
 
     let solving = Instant::now();
-    let x = triangle.solution();
-    let w = triangle.inverse();
+    let rank = rank(&values, m, None);
+    let (x, w) = if rank == d {
+        (triangle.solution(), triangle.inverse())
+    } else {
+        notes.push(format!(
+            "the sketch has rank {rank} of {d}: these coefficients have the least norm among those that fit it, and the radii hold within \
+             the span of its rows only"
+        ));
+        let LeastNorm { x, w, .. } = triangle.least_norm(m, None)?;
+        (x, w)
+    };
     let norms = row_norms(&w);
     let scale = triangle.rest / ((m - d) as f64).sqrt();
     let deviation: Vec<f64> = norms.iter().map(|norm| norm * scale).collect();
@@ -253,9 +268,9 @@ pub(super) fn solve(
         residual: None,
         relative_residual: None,
         optimality: None,
-        smallest_singular_value: values[d - 1],
-        condition: values[0] / values[d - 1],
-        rank: d,
+        smallest_singular_value: values[rank - 1],
+        condition: values[0] / values[rank - 1],
+        rank,
     };
     let estimated = triangle.rest * (m as f64 / (m - d) as f64).sqrt();
     let mut norm = estimated;
@@ -283,8 +298,8 @@ pub(super) fn solve(
         method: format!("sketch-and-solve, {} of {m} rows", options.sketch),
         names: rows.names(),
         radius_coordinate: deviation.iter().map(|z| multiple * z).collect(),
-        radius_linf: facts.epsilon * norm / ((d as f64).sqrt() * values[d - 1]),
-        standard_error: standard_errors(&norms, norm, seen, d),
+        radius_linf: facts.epsilon * norm / ((d as f64).sqrt() * values[rank - 1]),
+        standard_error: standard_errors(&norms, norm, seen, rank),
         deviation,
         coefficients: x,
         rows: seen,

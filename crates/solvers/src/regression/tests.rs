@@ -62,11 +62,11 @@ fn direct_methods_agree_and_are_least_squares() {
 
 #[test]
 fn every_sketch_is_within_its_radii() {
-    let table = synthetic(Kind::Gaussian, 4000, 12, 1.0);
+    let table = synthetic(Kind::Gaussian, 2000, 12, 1.0);
     let exact = solve(&HOUSEHOLDER, &table).unwrap();
     for sketch in SKETCHES {
         let mut outside = 0;
-        for seed in 0..20 {
+        for seed in 0..10 {
             let solution = solve(&sketched(sketch, 256, seed), &table).unwrap();
             let errors = solution.coefficients.iter().zip(&exact.coefficients).map(|(a, b)| (a - b).abs());
             outside += usize::from(errors.zip(&solution.radius_coordinate).any(|(e, r)| e > *r));
@@ -80,7 +80,7 @@ fn every_sketch_is_within_its_radii() {
         }
         assert!(
             outside <= 1,
-            "{sketch}: {outside} of 20 draws outside the radii that fail one time in a hundred"
+            "{sketch}: {outside} of 10 draws outside the radii that fail one time in a hundred"
         );
     }
 }
@@ -180,8 +180,13 @@ fn sparse_sketches_miss_single_coefficients() {
     let table =
         Synthetic { kind: Kind::Adversarial, rows: n, columns: d, noise: 0.0, spikes: Some(k), seed: 0 }
             .table();
+    // Columns that collide with each other make its sketch deficient: refused, unless least norm is asked for.
+    let refused = solve(&sketched(SketchKind::CountSketch, m, 0), &table);
+    assert!(matches!(refused, Err(SolveError::RankDeficient { .. })));
     let ratio = |sketch, seed| {
-        let solution = solve(&sketched(sketch, m, seed), &table).unwrap();
+        let options =
+            SketchAndSolve { sketch, rows: Some(m), seed, least_norm: true, ..SketchAndSolve::default() };
+        let solution = solve(&Method::SketchAndSolve(options), &table).unwrap();
         (d as f64).sqrt() * solution.coefficients.iter().fold(0.0_f64, |m, x| m.max(x.abs()))
     };
     let collisions = (0..10).filter(|seed| ratio(SketchKind::CountSketch, *seed) > 4.0).count();

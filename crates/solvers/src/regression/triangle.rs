@@ -6,7 +6,7 @@
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::qr::no_pivoting::factor;
 use faer::linalg::triangular_solve;
-use faer::{Mat, Par, get_global_parallelism};
+use faer::{Mat, Par};
 use rayon::prelude::*;
 
 use super::{Matrix, SolveError};
@@ -22,11 +22,19 @@ pub(super) struct Triangle {
     pub(super) rest: f64,
 }
 
+/// A solution of least norm.
+pub(super) struct LeastNorm {
+    pub(super) x: Vec<f64>,
+    pub(super) w: Mat<f64>,
+    pub(super) values: Vec<f64>,
+    pub(super) rank: usize,
+}
+
 impl Triangle {
-    /// The triangle of a full matrix `[A | b]`, which is overwritten.
+    /// The triangle of a full matrix `[A | b]`, to the last bit the same whatever the number of threads.
     pub(super) fn of(augmented: Mat<f64>) -> Self {
         let d = augmented.ncols() - 1;
-        let upper = reduce(augmented);
+        let upper = reduce_evenly(&augmented);
         let rows = upper.nrows().min(d);
         Triangle {
             factor: upper.get(..rows, ..d).to_owned(),
@@ -53,6 +61,29 @@ impl Triangle {
         self.solve(&self.right)
     }
 
+    /// The solution of least norm, `W` with `(RᵀR)⁺ = W Wᵀ`, the singular values (falling), and the rank: singular values below
+    /// `cutoff` times the largest, or below machine precision for so many rows, count as zero.
+    pub(super) fn least_norm(&self, rows: usize, cutoff: Option<f64>) -> Result<LeastNorm, SolveError> {
+        let d = self.factor.ncols();
+        let svd = self
+            .factor
+            .thin_svd()
+            .map_err(|_| SolveError::Breakdown("the singular values did not converge".to_string()))?;
+        let values: Vec<f64> = svd.S().column_vector().iter().copied().collect();
+        let rank = super::certificate::rank(&values, rows, cutoff);
+        if rank == 0 {
+            return Err(SolveError::RankDeficient { rank, columns: d, smallest: 0.0 });
+        }
+        // x = V Σ⁺ Uᵀ z = W (Uᵀ z) over the singular values that count.
+        let w = Mat::from_fn(d, rank, |j, k| svd.V()[(j, k)] / values[k]);
+        let mut x = vec![0.0; d];
+        for k in 0..rank {
+            let component: f64 = self.right.iter().enumerate().map(|(i, z)| svd.U()[(i, k)] * z).sum();
+            x.iter_mut().zip(w.col(k).iter()).for_each(|(x, w)| *x += component * w);
+        }
+        Ok(LeastNorm { x, w, values, rank })
+    }
+
     /// `R⁻¹ v`.
     pub(super) fn solve(&self, vector: &[f64]) -> Vec<f64> {
         let mut x = Mat::from_fn(vector.len(), 1, |i, _| vector[i]);
@@ -71,23 +102,18 @@ impl Triangle {
     pub(super) fn inverse(&self) -> Mat<f64> {
         let d = self.factor.ncols();
         let mut inverse = Mat::<f64>::identity(d, d);
-        triangular_solve::solve_upper_triangular_in_place(
-            self.factor.as_ref(),
-            inverse.as_mut(),
-            get_global_parallelism(),
-        );
+        triangular_solve::solve_upper_triangular_in_place(self.factor.as_ref(), inverse.as_mut(), Par::Seq);
         inverse
     }
 }
 
 /// The upper triangle of the QR decomposition: as many rows as the matrix has rows or columns, whichever is less.
-pub(super) fn reduce(mut matrix: Mat<f64>) -> Mat<f64> {
+pub(super) fn reduce(mut matrix: Mat<f64>, parallel: Par) -> Mat<f64> {
     let (rows, columns) = (matrix.nrows(), matrix.ncols());
     let size = rows.min(columns);
     if size == 0 {
         return Mat::zeros(size, columns);
     }
-    let parallel = get_global_parallelism();
     let block = factor::recommended_block_size::<f64>(rows, columns);
     let mut coefficients = Mat::zeros(block, size);
     let mut memory = MemBuffer::new(factor::qr_in_place_scratch::<f64>(
@@ -105,6 +131,29 @@ pub(super) fn reduce(mut matrix: Mat<f64>) -> Mat<f64> {
         Default::default(),
     );
     Mat::from_fn(size, columns, |i, j| if i <= j { matrix[(i, j)] } else { 0.0 })
+}
+
+/// The same by halves: the halves' triangles on top of each other have the triangle of all. The division depends on the shape
+/// only, and each part is computed on one thread, which the library's own parallel QR does not keep to the last bit.
+fn reduce_evenly(matrix: &Mat<f64>) -> Mat<f64> {
+    let (rows, columns) = (matrix.nrows(), matrix.ncols());
+    if rows < 8 * columns {
+        return reduce(matrix.clone(), Par::Seq);
+    }
+    let half = rows / 2;
+    let (top, bottom) = rayon::join(
+        || reduce_evenly(&matrix.get(..half, ..).to_owned()),
+        || reduce_evenly(&matrix.get(half.., ..).to_owned()),
+    );
+    let both =
+        Mat::from_fn(
+            2 * columns,
+            columns,
+            |i, j| {
+                if i < columns { top[(i, j)] } else { bottom[(i - columns, j)] }
+            },
+        );
+    reduce(both, Par::Seq)
 }
 
 /// `[top; A | b]` as a full column-major matrix.
