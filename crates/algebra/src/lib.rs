@@ -1,9 +1,15 @@
 //! Numeric multilinear algebra over plain `f64`: linear operators with declared structure, and tensor contraction.
 //!
+//! - [`hadamard`]: the fast Walsh–Hadamard transform;
 //! - [`monarch`]: products of block-diagonal matrices and digit permutations;
 //! - [`operator`]: matrices that are more than their entries (Toeplitz, Kronecker, ...), with products, solves and log-determinants;
+//! - [`random`]: random numbers that are addressed instead of drawn;
+//! - [`sketch`]: random sketches, applied without being written out;
 //! - [`tensor`]: dense row-major tensors and products along one of their modes.
 
+pub mod hadamard;
 pub mod monarch;
 pub mod operator;
+pub mod random;
+pub mod sketch;
 pub mod tensor;

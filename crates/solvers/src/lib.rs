@@ -6,11 +6,13 @@
 //! - [`pde`]: differential equations on boxes;
 //! - [`saddle`]: variational inequalities and saddle points, with compressed communication;
 //! - [`structural`]: linear structural equation models of mixed graphs;
+//! - [`regression`]: linear least squares, by random sketches and directly;
 //! - [`statement`]: what all problem files share.
 
 pub mod pde;
 mod progress;
 pub mod saddle;
+pub mod regression;
 pub mod statement;
 pub mod structural;
 

@@ -6,6 +6,7 @@
 mod gp_hm;
 mod masha;
 mod one_connection;
+mod linf_regression;
 
 use std::fs;
 use std::io::Write as _;
@@ -47,6 +48,8 @@ enum Paper {
     Masha(masha::Arguments),
     /// Constraints of structural equation models: fourteen graphs, and the census of simple graphs.
     OneConnection(one_connection::Arguments),
+    /// Sketched regression with coordinate-wise accuracy: seven tables.
+    LinfRegression(linf_regression::Arguments),
 }
 
 /// Arguments that every experiment has.
@@ -78,6 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Paper::GpHm(arguments) => &arguments.common,
         Paper::Masha(arguments) => &arguments.common,
         Paper::OneConnection(arguments) => &arguments.common,
+        Paper::LinfRegression(arguments) => &arguments.common,
     };
     use_threads(common.threads)?;
     listen_for_interrupts();
@@ -85,6 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Paper::GpHm(arguments) => gp_hm::run(arguments),
         Paper::Masha(arguments) => masha::run(arguments),
         Paper::OneConnection(arguments) => one_connection::run(arguments),
+        Paper::LinfRegression(arguments) => linf_regression::run(arguments),
     }
 }
 

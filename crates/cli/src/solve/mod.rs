@@ -6,6 +6,7 @@
 mod pde;
 mod saddle;
 mod structural;
+mod regression;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,7 @@ const ROOMS: &[Room] = &[
     Room { table: "equation", problems: "a differential equation", solve: pde::solve },
     Room { table: "saddle-point", problems: "a saddle point", solve: saddle::solve },
     Room { table: "structural-model", problems: "a structural equation model", solve: structural::solve },
+    Room { table: "regression", problems: "a regression", solve: regression::solve },
 ];
 
 /// What a room is given.
