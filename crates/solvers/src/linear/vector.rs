@@ -1,0 +1,118 @@
+//! The vector operations of the iterations, in parallel, each passing over memory once.
+//!
+//! Sums are taken chunk by chunk and added in order, so that a result does not depend on the number of threads.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// Entries a task works on: 128 KiB of each vector, small enough for the second-level cache.
+pub(super) const CHUNK: usize = 1 << 14;
+
+/// `aᵀ b`.
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    debug_assert_eq!(a.len(), b.len());
+    let arch = Arch::new();
+    if a.len() <= CHUNK {
+        return arch.dispatch(|| dot_chunk(a, b));
+    }
+    let partial: Vec<f64> = a
+        .par_chunks(CHUNK)
+        .zip(b.par_chunks(CHUNK))
+        .map(|(a, b)| arch.dispatch(|| dot_chunk(a, b)))
+        .collect();
+    partial.iter().sum()
+}
+
+/// `‖a‖₂`.
+pub(super) fn norm(a: &[f64]) -> f64 {
+    dot(a, a).sqrt()
+}
+
+/// `y ← y + factor · x`.
+pub(super) fn add_scaled(y: &mut [f64], factor: f64, x: &[f64]) {
+    debug_assert_eq!(y.len(), x.len());
+    let arch = Arch::new();
+    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+        arch.dispatch(
+            #[inline(always)]
+            || y.iter_mut().zip(x).for_each(|(y, x)| *y += factor * x),
+        );
+    });
+}
+
+/// `p ← z + factor · p`.
+pub(super) fn scale_and_add(p: &mut [f64], factor: f64, z: &[f64]) {
+    debug_assert_eq!(p.len(), z.len());
+    let arch = Arch::new();
+    p.par_chunks_mut(CHUNK).zip(z.par_chunks(CHUNK)).for_each(|(p, z)| {
+        arch.dispatch(
+            #[inline(always)]
+            || p.iter_mut().zip(z).for_each(|(p, z)| *p = z + factor * *p),
+        );
+    });
+}
+
+/// `x ← x + step · p`, `r ← r - step · ap`, and the new `rᵀ r`.
+pub(super) fn advance(x: &mut [f64], r: &mut [f64], step: f64, p: &[f64], ap: &[f64]) -> f64 {
+    let arch = Arch::new();
+    let partial: Vec<f64> = x
+        .par_chunks_mut(CHUNK)
+        .zip(r.par_chunks_mut(CHUNK))
+        .zip(p.par_chunks(CHUNK).zip(ap.par_chunks(CHUNK)))
+        .map(|((x, r), (p, ap))| {
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    x.iter_mut().zip(p).for_each(|(x, p)| *x += step * p);
+                    r.iter_mut().zip(ap).for_each(|(r, ap)| *r -= step * ap);
+                    dot_chunk(r, r)
+                },
+            )
+        })
+        .collect();
+    partial.iter().sum()
+}
+
+/// Sixteen running sums, so that the additions of several lanes and registers overlap.
+#[inline(always)]
+pub(super) fn dot_chunk(a: &[f64], b: &[f64]) -> f64 {
+    const LANES: usize = 16;
+    let length = a.len().min(b.len());
+    let whole = length - length % LANES;
+    let mut sums = [0.0; LANES];
+    for (a, b) in a[..whole].chunks_exact(LANES).zip(b[..whole].chunks_exact(LANES)) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f64 = a[whole..length].iter().zip(&b[whole..length]).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_equal_plain_loops_at_any_length() {
+        for n in [0, 1, 3, 16, 17, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5] {
+            let a: Vec<f64> = (0..n).map(|i| (i as f64).sin()).collect();
+            let b: Vec<f64> = (0..n).map(|i| (0.7 * i as f64).cos()).collect();
+            let sum: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+            assert!((dot(&a, &b) - sum).abs() <= 1e-10, "{n}");
+
+            let (mut x, mut r) = (a.clone(), b.clone());
+            let squared = advance(&mut x, &mut r, 0.3, &b, &a);
+            let (mut y, mut p) = (a.clone(), a.clone());
+            add_scaled(&mut y, 0.3, &b);
+            scale_and_add(&mut p, 0.3, &b);
+            for i in 0..n {
+                assert!((x[i] - (a[i] + 0.3 * b[i])).abs() < 1e-15);
+                assert!((y[i] - x[i]).abs() < 1e-15);
+                assert!((r[i] - (b[i] - 0.3 * a[i])).abs() < 1e-15);
+                assert!((p[i] - (b[i] + 0.3 * a[i])).abs() < 1e-15);
+            }
+            assert!((squared - r.iter().map(|r| r * r).sum::<f64>()).abs() <= 1e-10);
+        }
+    }
+}
