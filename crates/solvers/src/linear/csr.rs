@@ -146,31 +146,70 @@ impl Csr {
     pub(super) fn times(&self, other: &Csr) -> Csr {
         debug_assert_eq!(self.shape().1, other.shape().0);
         let width = other.shape().1;
-        let rows: Vec<Vec<(u32, f64)>> = (0..self.shape().0)
+        let rows = self.shape().0;
+        // Each task makes a run of rows in one piece: (entries of each row, columns, values).
+        let pieces: Vec<(Vec<usize>, Vec<u32>, Vec<f64>)> = (0..rows.div_ceil(ROWS))
             .into_par_iter()
             .map_init(
                 || vec![u32::MAX; width],
-                |place, i| {
+                |place, piece| {
+                    let (mut lengths, mut columns, mut values) = (Vec::new(), Vec::new(), Vec::new());
                     let mut sums: Vec<(u32, f64)> = Vec::new();
-                    let (middle, factors) = self.row(i);
-                    for (&k, &factor) in middle.iter().zip(factors) {
-                        let (columns, values) = other.row(k as usize);
-                        for (&j, &value) in columns.iter().zip(values) {
-                            let slot = &mut place[j as usize];
-                            if *slot == u32::MAX {
-                                *slot = sums.len() as u32;
-                                sums.push((j, factor * value));
-                            } else {
-                                sums[*slot as usize].1 += factor * value;
-                            }
-                        }
+                    for i in piece * ROWS..rows.min((piece + 1) * ROWS) {
+                        self.row_of_product(i, other, place, &mut sums);
+                        lengths.push(sums.len());
+                        columns.extend(sums.iter().map(|&(column, _)| column));
+                        values.extend(sums.iter().map(|&(_, value)| value));
                     }
-                    sums.iter().for_each(|&(j, _)| place[j as usize] = u32::MAX);
-                    sums
+                    (lengths, columns, values)
                 },
             )
             .collect();
-        Csr::from_rows(width, rows)
+        let stored = pieces.iter().map(|piece| piece.1.len()).sum();
+        let mut starts = Vec::with_capacity(rows + 1);
+        let (mut columns, mut values) = (Vec::with_capacity(stored), Vec::with_capacity(stored));
+        starts.push(0);
+        let mut total = 0;
+        for (lengths, piece_columns, piece_values) in pieces {
+            for length in lengths {
+                total += length;
+                starts.push(total);
+            }
+            columns.extend(piece_columns);
+            values.extend(piece_values);
+        }
+        Csr { columns_count: width, starts, columns, values }
+    }
+
+    /// One row of the product, its columns ascending. `place` tells where in `sums` a column is, and is all `u32::MAX` before and after.
+    fn row_of_product(&self, i: usize, other: &Csr, place: &mut [u32], sums: &mut Vec<(u32, f64)>) {
+        sums.clear();
+        let (middle, factors) = self.row(i);
+        for (&k, &factor) in middle.iter().zip(factors) {
+            let (columns, values) = other.row(k as usize);
+            for (&j, &value) in columns.iter().zip(values) {
+                let slot = &mut place[j as usize];
+                if *slot == u32::MAX {
+                    *slot = sums.len() as u32;
+                    sums.push((j, factor * value));
+                } else {
+                    sums[*slot as usize].1 += factor * value;
+                }
+            }
+        }
+        sums.iter().for_each(|&(j, _)| place[j as usize] = u32::MAX);
+        sums.sort_unstable_by_key(|&(column, _)| column);
+    }
+
+    /// The matrix with each entry replaced by a function of its row, its column and itself.
+    pub(super) fn map_entries(&self, map: impl Fn(usize, usize, f64) -> f64) -> Csr {
+        let mut mapped = self.clone();
+        for i in 0..self.shape().0 {
+            for k in self.starts[i]..self.starts[i + 1] {
+                mapped.values[k] = map(i, self.columns[k] as usize, self.values[k]);
+            }
+        }
+        mapped
     }
 
     /// Passes each row's product with the vector, the row's number and its place in `output` to `use_product`.
@@ -226,6 +265,12 @@ impl SymmetricMatrix {
             diagonal,
             components,
         })
+    }
+
+    /// A matrix that is known to be symmetric, with what is known of it.
+    pub(super) fn trusted(csr: Csr, components: usize, null_space: NullSpace) -> Self {
+        let diagonal = (0..csr.shape().0).map(|i| csr.entry(i, i)).collect();
+        SymmetricMatrix { csr, diagonal, components, null_space }
     }
 
     /// The matrix.

@@ -254,6 +254,11 @@ impl PressureGrid {
         self.extents
     }
 
+    /// What is beyond the faces in space.
+    pub(super) fn spatial_outside(&self) -> [[Outside; 2]; 3] {
+        self.outside
+    }
+
     /// Faces of a fluid cell to air or to an open outside.
     pub(super) fn faces_to_air(&self, cell: usize) -> u8 {
         let place = self.place(cell);

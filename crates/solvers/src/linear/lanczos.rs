@@ -3,7 +3,7 @@
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd_scratch, tridiagonal_self_adjoint_evd};
-use faer::{Mat, MatRef, Par, Spec};
+use faer::{Mat, MatMut, MatRef, Par, Spec};
 use rayon::prelude::*;
 
 use super::LinearError;
@@ -29,7 +29,6 @@ impl Lanczos {
         operator: &dyn SymmetricOperator,
         start: &[f64],
         steps: usize,
-        mut seen: impl FnMut(usize),
     ) -> Self {
         let n = operator.dimension();
         let mut lanczos =
@@ -54,7 +53,6 @@ impl Lanczos {
                 lanczos.orthogonalise(&mut v);
             }
             length = norm(&v);
-            seen(lanczos.len());
         }
         lanczos
     }
@@ -71,32 +69,10 @@ impl Lanczos {
 
     /// The Ritz values, ascending, and the eigenvectors of `T` as columns.
     pub(super) fn eigenpairs(&self) -> Result<(Vec<f64>, Mat<f64>), LinearError> {
-        let m = self.len();
-        let (mut diagonal, mut beside, mut values) =
-            (Diag::<f64>::zeros(m), Diag::<f64>::zeros(m), Diag::<f64>::zeros(m));
-        for i in 0..m {
-            diagonal[i] = self.diagonal[i];
-            beside[i] = self.beside.get(i).copied().unwrap_or(0.0);
-        }
-        let mut vectors = Mat::zeros(m, m);
-        if m > 0 {
-            let parallelism = Par::rayon(0);
-            let params = Spec::default();
-            let scratch = self_adjoint_evd_scratch::<f64>(m, ComputeEigenvectors::Yes, parallelism, params);
-            tridiagonal_self_adjoint_evd(
-                diagonal.as_ref(),
-                beside.as_ref(),
-                values.as_mut(),
-                Some(vectors.as_mut()),
-                parallelism,
-                MemStack::new(&mut MemBuffer::new(scratch)),
-                params,
-            )
-            .map_err(|_| {
-                LinearError::Breakdown("the eigenvalues of the Lanczos matrix are not finite".into())
-            })?;
-        }
-        Ok(((0..m).map(|i| values[i]).collect(), vectors))
+        let mut vectors = Mat::zeros(self.len(), self.len());
+        let values = tridiagonal_eigenvalues(&self.diagonal, &self.beside, Some(vectors.as_mut()))
+            .ok_or_else(|| LinearError::Breakdown("the eigenvalues of the Lanczos matrix are not finite".into()))?;
+        Ok((values, vectors))
     }
 
     /// `v ← v - W Wᵀ v`.
@@ -131,6 +107,44 @@ impl Lanczos {
             }
         });
     }
+}
+
+/// The least and the largest eigenvalue of a symmetric tridiagonal matrix.
+pub(super) fn tridiagonal_extremes(diagonal: &[f64], beside: &[f64]) -> Option<(f64, f64)> {
+    let values = tridiagonal_eigenvalues(diagonal, beside, None)?;
+    Some((*values.first()?, *values.last()?))
+}
+
+/// The eigenvalues of a symmetric tridiagonal matrix, ascending, and its eigenvectors as columns if they are wanted.
+fn tridiagonal_eigenvalues(
+    diagonal: &[f64],
+    beside: &[f64],
+    vectors: Option<MatMut<'_, f64>>,
+) -> Option<Vec<f64>> {
+    let m = diagonal.len();
+    if m == 0 {
+        return Some(Vec::new());
+    }
+    let (mut on, mut off, mut values) =
+        (Diag::<f64>::zeros(m), Diag::<f64>::zeros(m), Diag::<f64>::zeros(m));
+    for i in 0..m {
+        on[i] = diagonal[i];
+        off[i] = beside.get(i).copied().unwrap_or(0.0);
+    }
+    let parallelism = Par::rayon(0);
+    let params = Spec::default();
+    let scratch = self_adjoint_evd_scratch::<f64>(m, ComputeEigenvectors::Yes, parallelism, params);
+    tridiagonal_self_adjoint_evd(
+        on.as_ref(),
+        off.as_ref(),
+        values.as_mut(),
+        vectors,
+        parallelism,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+        params,
+    )
+    .ok()?;
+    Some((0..m).map(|i| values[i]).collect())
 }
 
 /// The Ritz vectors of a Krylov space: `A`'s restriction to them is diagonal.

@@ -89,6 +89,26 @@ impl NullSpace {
         });
     }
 
+    /// The same for those unknowns alone that are listed; they are all that belong to any component.
+    pub(super) fn restricted(&self, unknowns: &[u32]) -> NullSpace {
+        if self.sizes.is_empty() {
+            return NullSpace::default();
+        }
+        let labels = unknowns.iter().map(|&i| self.labels[i as usize]).collect();
+        NullSpace { labels, sizes: self.sizes.clone(), positions: self.positions.clone() }
+    }
+
+    /// The first unknown of each singular component.
+    pub(super) fn first_unknowns(&self) -> Vec<usize> {
+        let mut first = vec![usize::MAX; self.sizes.len()];
+        for (i, &label) in self.labels.iter().enumerate().rev() {
+            if label != Self::NONE {
+                first[label as usize] = i;
+            }
+        }
+        first
+    }
+
     /// Refuses a right side that is outside the range by more than `tolerance` of its norm.
     pub(super) fn check_range(&self, right_side: &[f64], tolerance: f64) -> Result<(), LinearError> {
         let norm = super::vector::norm(right_side);

@@ -90,7 +90,7 @@ pub fn ritz_training_set(
     let w: Vec<f64> = (0..n).map(|i| if grid.is_fluid(i) { normal.next() } else { 0.0 }).collect();
     let mut start = vec![0.0; n];
     grid.apply(&w, &mut start);
-    let lanczos = Lanczos::run(grid, &start, steps, |_| ());
+    let lanczos = Lanczos::run(grid, &start, steps);
     let m = lanczos.len();
     let (ritz_values, q) = lanczos.eigenpairs()?;
 

@@ -52,6 +52,14 @@ pub(super) fn scale_and_add(p: &mut [f64], factor: f64, z: &[f64]) {
     });
 }
 
+/// `z ← d ∘ r`, entry by entry.
+pub(super) fn multiply_entries(z: &mut [f64], d: &[f64], r: &[f64]) {
+    debug_assert_eq!(z.len(), r.len());
+    z.par_chunks_mut(CHUNK).zip(d.par_chunks(CHUNK).zip(r.par_chunks(CHUNK))).for_each(|(z, (d, r))| {
+        z.iter_mut().zip(d.iter().zip(r)).for_each(|(z, (d, r))| *z = d * r);
+    });
+}
+
 /// `x ← x + step · p`, `r ← r - step · ap`, and the new `rᵀ r`.
 pub(super) fn advance(x: &mut [f64], r: &mut [f64], step: f64, p: &[f64], ap: &[f64]) -> f64 {
     let arch = Arch::new();
