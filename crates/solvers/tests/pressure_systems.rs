@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use mathesis_solvers::linear::{
-    Cell, Csr, DirectionProposal, IdentityProposal, InverseProposal, LinearError, Load, Matrix, Method, Outside,
-    PressureGrid, Solution, SymmetricMatrix, System, solve,
+    Cell, Csr, DirectionProposal, IdentityProposal, InverseProposal, LinearError, Load, Matrix, Method,
+    Outside, PressureGrid, Solution, SymmetricMatrix, System, solve,
 };
 use mathesis_solvers::{Silent, Status};
 use proptest::prelude::*;
@@ -228,7 +228,8 @@ impl DirectionProposal for Useless {
 #[test]
 fn useless_proposals_are_replaced_by_the_residual() {
     // On a closed grid a constant is in the null space; NaN is no direction anywhere.
-    let system = grid_system(PressureGrid::around_ball(&[10; 3], Outside::Closed).unwrap(), Load::FlowPastObstacle);
+    let system =
+        grid_system(PressureGrid::around_ball(&[10; 3], Outside::Closed).unwrap(), Load::FlowPastObstacle);
     let expected = run(&system, "conjugate-gradient", 1e-6).iterations;
     for useless in [f64::NAN, f64::INFINITY, 0.0, 1.0] {
         let method = with_tolerance("deep-conjugate-directions", 1e-6);
@@ -263,7 +264,8 @@ fn wrong_systems_are_refused_by_name() {
     assert!(matches!(length, LinearError::Length { expected: 2, found: 3, .. }));
     let infinite = System::new(good(), vec![1.0, f64::INFINITY], false).unwrap_err();
     assert!(infinite.to_string().contains("entry 2"), "{infinite}");
-    let negative = System::new(sparse(&[&[-2.0, 1.0], &[1.0, 2.0]]).unwrap(), vec![1.0; 2], false).unwrap_err();
+    let negative =
+        System::new(sparse(&[&[-2.0, 1.0], &[1.0, 2.0]]).unwrap(), vec![1.0; 2], false).unwrap_err();
     assert!(matches!(negative, LinearError::NotPositiveDefinite(_)));
     let saddle = System::new(sparse(&[&[0.0, 1.0], &[1.0, 2.0]]).unwrap(), vec![1.0; 2], false).unwrap_err();
     assert!(matches!(saddle, LinearError::NotPositiveDefinite(_)));
@@ -337,7 +339,11 @@ fn multigrid_needs_few_iterations_of_any_grid() {
                 let solution = run(&system, name, 1e-8);
                 assert_eq!(solution.status, Status::Converged);
                 println!("{name} {shape:?} {outside:?}: {} iterations", solution.iterations);
-                assert!(solution.iterations <= allowed, "{name} {shape:?} {outside:?}: {}", solution.iterations);
+                assert!(
+                    solution.iterations <= allowed,
+                    "{name} {shape:?} {outside:?}: {}",
+                    solution.iterations
+                );
             }
         }
     }

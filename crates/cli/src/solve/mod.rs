@@ -3,6 +3,7 @@
 //! Which room of the solvers a file is for, the file tells by a table of its own ([`ROOMS`]). A room is one module here with a
 //! function `solve` from a [`Request`] to an [`Outcome`]; arguments, run folder, report, summary and exit code are the same for all.
 
+mod linear;
 mod pde;
 
 use std::num::NonZeroUsize;
@@ -64,11 +65,13 @@ struct Room {
     solve: fn(&Request<'_>) -> Result<Option<Outcome>, Failure>,
 }
 
-const ROOMS: &[Room] = &[Room { table: "equation", problems: "a differential equation", solve: pde::solve }];
+const ROOMS: &[Room] = &[
+    Room { table: "equation", problems: "a differential equation", solve: pde::solve },
+    Room { table: "linear-system", problems: "a linear system", solve: linear::solve },
+];
 
 /// What a room is given.
 pub struct Request<'a> {
-    #[allow(dead_code)] // for rooms besides pde
     /// The problem file; paths in it are relative to its folder.
     pub path: &'a Path,
     /// Its name as it was given.
@@ -104,7 +107,6 @@ impl Request<'_> {
     }
 
     /// The folder that paths in the problem file start from.
-    #[allow(dead_code)] // for rooms besides pde
     pub fn folder(&self) -> &Path {
         match self.path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,

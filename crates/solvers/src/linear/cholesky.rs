@@ -34,9 +34,9 @@ pub(super) fn solve(matrix: &Csr, null_space: &NullSpace, b: &[f64]) -> Result<V
     let lower = SparseColMat::<usize, f64>::try_new_from_triplets(n, n, &entries)
         .map_err(|error| LinearError::Breakdown(format!("the matrix cannot be built: {error:?}")))?;
     let factor = lower.sp_cholesky(Side::Lower).map_err(|error| match error {
-        faer::sparse::linalg::LltError::Numeric(_) => {
-            LinearError::NotPositiveDefinite("its Cholesky factorisation meets a pivot that is not positive".into())
-        }
+        faer::sparse::linalg::LltError::Numeric(_) => LinearError::NotPositiveDefinite(
+            "its Cholesky factorisation meets a pivot that is not positive".into(),
+        ),
         faer::sparse::linalg::LltError::Generic(error) => {
             LinearError::Breakdown(format!("the Cholesky factorisation failed: {error:?}"))
         }

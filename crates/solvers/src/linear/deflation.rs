@@ -6,7 +6,7 @@ use super::conjugate_gradient::{Jacobi, Preconditioner, Stopping};
 use super::lanczos::Lanczos;
 use super::operator::SymmetricOperator;
 use super::solution::{Iterate, Watch};
-use super::vector::{add_scaled, advance, dot, norm, scale_and_add};
+use super::vector::{add_combination, advance, dot, dots, norm, scale_and_add};
 use super::{LinearError, options};
 use crate::Status;
 
@@ -33,11 +33,13 @@ pub(super) fn deflated(
 
     let mut x = vec![0.0; n];
     let mut r = b.to_vec();
-    for ((q, aq), value) in ritz.vectors.iter().zip(&images).zip(&ritz.values) {
-        let coefficient = dot(q, b) / value;
-        add_scaled(&mut x, coefficient, q);
-        add_scaled(&mut r, -coefficient, aq);
-    }
+    let over_values = |products: Vec<f64>, sign: f64| -> Vec<f64> {
+        products.iter().zip(&ritz.values).map(|(product, value)| sign * product / value).collect()
+    };
+    let start = over_values(dots(&ritz.vectors, b), 1.0);
+    add_combination(&mut x, &start, &ritz.vectors);
+    let start: Vec<f64> = start.iter().map(|c| -c).collect();
+    add_combination(&mut r, &start, &images);
     let mut jacobi = Jacobi::new(operator);
     let (mut z, mut p, mut ap) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
     let mut squared = dot(&r, &r);
@@ -57,9 +59,7 @@ pub(super) fn deflated(
         jacobi.apply(&r, &mut z);
         let rz = dot(&r, &z);
         scale_and_add(&mut p, rz / previous_rz, &z);
-        for ((q, aq), value) in ritz.vectors.iter().zip(&images).zip(&ritz.values) {
-            add_scaled(&mut p, -dot(aq, &z) / value, q);
-        }
+        add_combination(&mut p, &over_values(dots(&images, &z), -1.0), &ritz.vectors);
         let curvature = operator.apply_and_dot(&p, &mut ap);
         if !(curvature > 0.0 && curvature.is_finite() && rz > 0.0) {
             break Status::Stalled(format!(

@@ -180,7 +180,8 @@ mod tests {
     #[test]
     fn breakdown_is_answered_by_a_shift_or_named() {
         // Positive definite, but IC(0) breaks down (Kershaw 1978).
-        let rows = [[3.0, -2.0, 0.0, 2.0], [-2.0, 3.0, -2.0, 0.0], [0.0, -2.0, 3.0, -2.0], [2.0, 0.0, -2.0, 3.0]];
+        let rows =
+            [[3.0, -2.0, 0.0, 2.0], [-2.0, 3.0, -2.0, 0.0], [0.0, -2.0, 3.0, -2.0], [2.0, 0.0, -2.0, 3.0]];
         let entries = |rows: &[[f64; 4]; 4]| {
             let place = |k: u32| (k / 4, k % 4, rows[k as usize / 4][k as usize % 4]);
             (0..16).map(place).filter(|e| e.2 != 0.0).collect::<Vec<_>>()

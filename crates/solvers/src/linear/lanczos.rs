@@ -25,11 +25,7 @@ pub(super) struct Lanczos {
 
 impl Lanczos {
     /// At most `steps` steps from a start; fewer if the space that the start generates is exhausted, none from zero.
-    pub(super) fn run(
-        operator: &dyn SymmetricOperator,
-        start: &[f64],
-        steps: usize,
-    ) -> Self {
+    pub(super) fn run(operator: &dyn SymmetricOperator, start: &[f64], steps: usize) -> Self {
         let n = operator.dimension();
         let mut lanczos =
             Lanczos { dimension: n, basis: Vec::new(), diagonal: Vec::new(), beside: Vec::new() };
@@ -71,7 +67,9 @@ impl Lanczos {
     pub(super) fn eigenpairs(&self) -> Result<(Vec<f64>, Mat<f64>), LinearError> {
         let mut vectors = Mat::zeros(self.len(), self.len());
         let values = tridiagonal_eigenvalues(&self.diagonal, &self.beside, Some(vectors.as_mut()))
-            .ok_or_else(|| LinearError::Breakdown("the eigenvalues of the Lanczos matrix are not finite".into()))?;
+            .ok_or_else(|| {
+                LinearError::Breakdown("the eigenvalues of the Lanczos matrix are not finite".into())
+            })?;
         Ok((values, vectors))
     }
 
@@ -125,8 +123,7 @@ fn tridiagonal_eigenvalues(
     if m == 0 {
         return Some(Vec::new());
     }
-    let (mut on, mut off, mut values) =
-        (Diag::<f64>::zeros(m), Diag::<f64>::zeros(m), Diag::<f64>::zeros(m));
+    let (mut on, mut off, mut values) = (Diag::<f64>::zeros(m), Diag::<f64>::zeros(m), Diag::<f64>::zeros(m));
     for i in 0..m {
         on[i] = diagonal[i];
         off[i] = beside.get(i).copied().unwrap_or(0.0);

@@ -129,8 +129,13 @@ pub fn solve(
     let mut watch = Watch::new(observer, stopping.iterations);
     let run = if b.iter().all(|&b| b == 0.0) {
         let notes = vec!["the right side is zero, and so is the solution".to_string()];
-        let iterate =
-            Iterate { values: vec![0.0; b.len()], status: Status::Converged, iterations: 0, notes, figures: Vec::new() };
+        let iterate = Iterate {
+            values: vec![0.0; b.len()],
+            status: Status::Converged,
+            iterations: 0,
+            notes,
+            figures: Vec::new(),
+        };
         Run { label: method.name().into(), setup: Duration::ZERO, iterate }
     } else {
         run(system, method, proposal, stopping, &mut watch)?
@@ -215,7 +220,13 @@ fn run(
             let compressed = Compressed::new(matrix);
             let values = cholesky::solve(compressed.csr(), compressed.null_space(), &compressed.gather(b))?;
             let values = compressed.scatter(values, b.len());
-            Iterate { values, status: Status::Converged, iterations: 1, notes: Vec::new(), figures: Vec::new() }
+            Iterate {
+                values,
+                status: Status::Converged,
+                iterations: 1,
+                notes: Vec::new(),
+                figures: Vec::new(),
+            }
         }
         Method::DeepConjugateDirections(o) => {
             let proposal = proposal.ok_or_else(|| LinearError::Option {
@@ -259,15 +270,21 @@ fn automatic(system: &System, options: &options::Auto, watch: &mut Watch<'_>) ->
         Matrix::Sparse(_) => {
             // Where aggregation does not help it does so early; then the factorisation takes over.
             let iterations = iterations.min(300);
-            (Method::AlgebraicMultigrid(options::Multigrid { iterations, ..multigrid }), "the matrix is large")
+            (
+                Method::AlgebraicMultigrid(options::Multigrid { iterations, ..multigrid }),
+                "the matrix is large",
+            )
         }
     };
     watch.note(&format!("{}: {reason}", choice.name()));
     let mut chosen = run(system, &choice, None, choice.stopping(), watch)?;
     let done = matches!(chosen.iterate.status, Status::Converged | Status::Interrupted);
     if !done && matches!(choice, Method::AlgebraicMultigrid(_)) {
-        let factor =
-            Method::IncompleteCholesky(options::IncompleteCholesky { tolerance, iterations, ..Default::default() });
+        let factor = Method::IncompleteCholesky(options::IncompleteCholesky {
+            tolerance,
+            iterations,
+            ..Default::default()
+        });
         watch.note("algebraic multigrid did not converge; incomplete Cholesky takes over");
         chosen = run(system, &factor, None, factor.stopping(), watch)?;
         chosen.iterate.notes.push("algebraic multigrid was tried first and did not converge".into());

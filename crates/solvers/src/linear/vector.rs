@@ -52,6 +52,38 @@ pub(super) fn scale_and_add(p: &mut [f64], factor: f64, z: &[f64]) {
     });
 }
 
+/// `vᵀ z` for several vectors, which pass by while a chunk of `z` stays in the cache.
+pub(super) fn dots(vectors: &[Vec<f64>], z: &[f64]) -> Vec<f64> {
+    let arch = Arch::new();
+    let partial: Vec<Vec<f64>> = z
+        .par_chunks(CHUNK)
+        .enumerate()
+        .map(|(chunk, z)| {
+            let with = |v: &Vec<f64>| arch.dispatch(|| dot_chunk(&v[chunk * CHUNK..][..z.len()], z));
+            vectors.iter().map(with).collect()
+        })
+        .collect();
+    let mut sums = vec![0.0; vectors.len()];
+    for chunk in partial {
+        sums.iter_mut().zip(chunk).for_each(|(sum, part)| *sum += part);
+    }
+    sums
+}
+
+/// `p ← p + Σ_j c_j v_j`.
+pub(super) fn add_combination(p: &mut [f64], coefficients: &[f64], vectors: &[Vec<f64>]) {
+    let arch = Arch::new();
+    p.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, p)| {
+        for (v, &c) in vectors.iter().zip(coefficients) {
+            let v = &v[chunk * CHUNK..][..p.len()];
+            arch.dispatch(
+                #[inline(always)]
+                || p.iter_mut().zip(v).for_each(|(p, v)| *p += c * v),
+            );
+        }
+    });
+}
+
 /// `z ← d ∘ r`, entry by entry.
 pub(super) fn multiply_entries(z: &mut [f64], d: &[f64], r: &[f64]) {
     debug_assert_eq!(z.len(), r.len());
@@ -120,6 +152,12 @@ mod tests {
                 assert!((r[i] - (b[i] - 0.3 * a[i])).abs() < 1e-15);
                 assert!((p[i] - (b[i] + 0.3 * a[i])).abs() < 1e-15);
             }
+            let both = [a.clone(), b.clone()];
+            let sums = dots(&both, &b);
+            assert!((sums[0] - dot(&a, &b)).abs() < 1e-12 && (sums[1] - dot(&b, &b)).abs() < 1e-12);
+            let mut combined = a.clone();
+            add_combination(&mut combined, &[0.5, -2.0], &both);
+            assert!((0..n).all(|i| (combined[i] - (1.5 * a[i] - 2.0 * b[i])).abs() < 1e-14));
             assert!((squared - r.iter().map(|r| r * r).sum::<f64>()).abs() <= 1e-10);
         }
     }

@@ -6,6 +6,8 @@
 //! the near-constant vector, cut to each aggregate and normalised, as its columns; `P = (I - ω D⁻¹ A_F) P₀`, where `A_F` has its weak
 //! couplings moved to the diagonal and `ω = 4/3 / λ_max(D⁻¹ A_F)`; the coarser matrix is `Pᵀ A P`.
 
+use std::borrow::Cow;
+
 use faer::Mat;
 use rayon::prelude::*;
 
@@ -112,7 +114,9 @@ impl VCycle {
         level.smooth_from_zero();
         let Some((prolongation, restriction)) = &level.transfer else { return };
         let b = &level.right_side;
-        level.matrix.for_rows(&level.values, &mut level.spare, |product, i, residual| *residual = b[i] - product);
+        level
+            .matrix
+            .for_rows(&level.values, &mut level.spare, |product, i, residual| *residual = b[i] - product);
         restriction.multiply(&level.spare, &mut next.right_side);
         Self::cycle(coarser, inverse);
         prolongation.for_rows(&coarser[0].values, &mut level.values, |sum, _, value| *value += sum);
@@ -204,27 +208,40 @@ fn coarsen(matrix: &Csr, near_null: &[f64], strength: f64) -> (Csr, Vec<f64>) {
         }
     }
     let coarse: Vec<f64> = squared.iter().map(|s: &f64| s.sqrt()).collect();
-    let rows = (0..n)
-        .map(|i| match aggregate[i] {
-            FREE => Vec::new(),
-            a => vec![(a, near_null[i] / coarse[a as usize])],
-        })
-        .collect();
-    let tentative = Csr::from_rows(count, rows);
+    let mut starts = Vec::with_capacity(n + 1);
+    starts.push(0);
+    let (mut columns, mut values) = (Vec::with_capacity(n), Vec::with_capacity(n));
+    for i in 0..n {
+        if aggregate[i] != FREE {
+            columns.push(aggregate[i]);
+            values.push(near_null[i] / coarse[aggregate[i] as usize]);
+        }
+        starts.push(columns.len());
+    }
+    let tentative = Csr::from_sorted_rows(count, starts, columns, values);
 
     let inverse_diagonal = inverse_diagonal(&filtered);
     let omega = 4.0 / 3.0 / largest_eigenvalue(&filtered, &inverse_diagonal);
     // I - ω D⁻¹ A_F
-    let smoother = filtered.map_entries(|i, j, value| {
-        f64::from(u8::from(i == j)) - omega * inverse_diagonal[i] * value
-    });
+    let smoother =
+        filtered.map_entries(|i, j, value| f64::from(u8::from(i == j)) - omega * inverse_diagonal[i] * value);
     (smoother.times(&tentative), coarse)
 }
 
 /// The matrix without its weak couplings, which are added to the diagonal.
-fn filter(matrix: &Csr, strength: f64) -> Csr {
+fn filter(matrix: &Csr, strength: f64) -> Cow<'_, Csr> {
     let n = matrix.shape().0;
     let diagonal: Vec<f64> = (0..n).map(|i| matrix.entry(i, i)).collect();
+    let strong = |i: usize, j: usize, value: f64| {
+        value != 0.0 && value * value >= strength * strength * diagonal[i] * diagonal[j]
+    };
+    let all_strong = (0..n).into_par_iter().all(|i| {
+        let (columns, values) = matrix.row(i);
+        columns.iter().zip(values).all(|(&j, &value)| j as usize == i || strong(i, j as usize, value))
+    });
+    if all_strong {
+        return Cow::Borrowed(matrix);
+    }
     let rows = (0..n)
         .into_par_iter()
         .map(|i| {
@@ -233,10 +250,10 @@ fn filter(matrix: &Csr, strength: f64) -> Csr {
             let mut row = Vec::with_capacity(columns.len());
             for (&j, &value) in columns.iter().zip(values) {
                 let j = j as usize;
-                if j == i || value == 0.0 {
+                if j == i {
                     continue;
                 }
-                if value * value >= strength * strength * diagonal[i] * diagonal[j] {
+                if strong(i, j, value) {
                     row.push((j as u32, value));
                 } else {
                     on_diagonal += value;
@@ -247,7 +264,7 @@ fn filter(matrix: &Csr, strength: f64) -> Csr {
             row
         })
         .collect();
-    Csr::from_rows(n, rows)
+    Cow::Owned(Csr::from_rows(n, rows))
 }
 
 /// The label of an unknown that belongs to no aggregate: it is not coupled to anything.
@@ -262,7 +279,13 @@ fn aggregates(strong: &Csr) -> (Vec<u32>, usize) {
     // Whole neighbourhoods.
     for i in 0..n {
         let mut any = false;
-        if aggregate[i] == FREE && neighbours(i).all(|j| { any = true; aggregate[j] == FREE }) && any {
+        if aggregate[i] == FREE
+            && neighbours(i).all(|j| {
+                any = true;
+                aggregate[j] == FREE
+            })
+            && any
+        {
             aggregate[i] = count;
             neighbours(i).for_each(|j| aggregate[j] = count);
             count += 1;

@@ -136,13 +136,14 @@ impl Level {
     /// `x = ω D⁻¹ b`: a step from zero.
     fn first_step(&mut self, step: f32) {
         let Level { values, right_side, diagonal, .. } = self;
-        values.par_chunks_mut(CHUNK).zip(right_side.par_chunks(CHUNK).zip(diagonal.par_chunks(CHUNK))).for_each(
-            |(x, (b, d))| {
+        values
+            .par_chunks_mut(CHUNK)
+            .zip(right_side.par_chunks(CHUNK).zip(diagonal.par_chunks(CHUNK)))
+            .for_each(|(x, (b, d))| {
                 for i in 0..x.len() {
                     x[i] = step * b[i] * inverse(d[i]);
                 }
-            },
-        );
+            });
     }
 
     /// `x ← x + ω D⁻¹ (b - A x)`.
@@ -179,7 +180,7 @@ impl Level {
         let [nx, ny, nz] = self.extents;
         let arch = Arch::new();
         let zeros = vec![0_f32; nz];
-        for_rows_of(target, nz, |r, sums, target| {
+        for_rows_of(target, nz, nz, |r, sums, target| {
             let (x, y) = (r / ny, r % ny);
             let rows = [
                 (x > 0).then(|| r - ny),
@@ -199,7 +200,13 @@ impl Level {
                             let lower = [(wx, rows[0]), (wy, rows[2])]
                                 .map(|(w, r)| r.map_or(zeros.as_slice(), |r| &w[r * nz..][..nz]));
                             let [upper_x, upper_y, along] = [wx, wy, wz].map(|w| &w[r * nz..][..nz]);
-                            weighted_sums(centre, across, [lower[0], upper_x, lower[1], upper_y], along, sums);
+                            weighted_sums(
+                                centre,
+                                across,
+                                [lower[0], upper_x, lower[1], upper_y],
+                                along,
+                                sums,
+                            );
                         }
                     }
                     operation(centre, sums, b, d, target);
@@ -215,11 +222,11 @@ impl Level {
         let arch = Arch::new();
         let diagonal = &coarser.diagonal;
         let padded = 2 * cz;
-        for_rows_of(&mut coarser.right_side, cz, |r, _, target| {
+        for_rows_of(&mut coarser.right_side, cz, 2 * padded + 2, |r, scratch, target| {
             let (x, y) = (r / cy, r % cy);
             // The rows of the children and of their neighbours, united with weights 1 3 3 1 along both axes, in 16ths.
-            let mut united = vec![0_f32; padded + 2];
-            let mut returned = vec![0_f32; padded];
+            scratch.fill(0.0);
+            let (united, returned) = scratch.split_at_mut(padded + 2);
             for i in 0..4 {
                 let Some(fx) = (2 * x + i).checked_sub(1).filter(|&fx| fx < nx) else { continue };
                 for j in 0..4 {
@@ -233,7 +240,7 @@ impl Level {
                         #[inline(always)]
                         || {
                             united[1..=nz].iter_mut().zip(fine).for_each(|(u, f)| *u += weight * f);
-                            if child {
+                            if child && folded.iter().any(|&weight| weight > 0) {
                                 for z in 0..nz {
                                     returned[z] += f32::from(folded[z]) / 64.0 * fine[z];
                                 }
@@ -257,7 +264,7 @@ impl Level {
         let [cx, cy, cz] = coarser.extents;
         let Level { values, diagonal, folded, .. } = self;
         let arch = Arch::new();
-        for_rows_of(values, nz, |r, _, target| {
+        for_rows_of(values, nz, 3 * cz + 2, |r, scratch, target| {
             let (x, y) = (r / ny, r % ny);
             let rows = |fine: usize, count: usize| {
                 let parent = fine / 2;
@@ -267,10 +274,11 @@ impl Level {
             let ((px, ox), (py, oy)) = (rows(x, cx), rows(y, cy));
             let coarse_row = |x: usize, y: usize| &coarser.values[(x * cy + y) * cz..][..cz];
             let (d, folded) = (&diagonal[r * nz..][..nz], &folded[r * nz..][..nz]);
-            let mut united = vec![0_f32; cz + 2];
+            let (united, fine) = scratch.split_at_mut(cz + 2);
             arch.dispatch(
                 #[inline(always)]
                 || {
+                    united.fill(0.0);
                     let mut unite = |weight: f32, row: &[f32]| {
                         united[1..=cz].iter_mut().zip(row).for_each(|(u, c)| *u += weight / 64.0 * c);
                     };
@@ -285,11 +293,17 @@ impl Level {
                     if let (Some(ox), Some(oy)) = (ox, oy) {
                         unite(1.0, coarse_row(ox, oy));
                     }
+                    for (pair, u) in fine.chunks_exact_mut(2).zip(united.windows(3)) {
+                        pair[0] = 3.0 * u[1] + u[0];
+                        pair[1] = 3.0 * u[1] + u[2];
+                    }
+                    if folded.iter().any(|&weight| weight > 0) {
+                        for z in 0..nz {
+                            fine[z] += f32::from(folded[z]) / 64.0 * parent[z / 2];
+                        }
+                    }
                     for z in 0..nz {
-                        let c = z / 2;
-                        let beside = united[if z % 2 == 0 { c } else { c + 2 }];
-                        let value = 3.0 * united[c + 1] + beside + f32::from(folded[z]) / 64.0 * parent[c];
-                        target[z] += if d[z] > 0.0 { value } else { 0.0 };
+                        target[z] += if d[z] > 0.0 { fine[z] } else { 0.0 };
                     }
                 },
             );
@@ -297,11 +311,17 @@ impl Level {
     }
 }
 
-/// Calls `operation` for each row with its number, a row of scratch memory and the row of the target, many rows to a task.
-fn for_rows_of(target: &mut [f32], nz: usize, operation: impl Fn(usize, &mut [f32], &mut [f32]) + Sync) {
+/// Calls `operation` for each row of `nz` entries with its number, scratch memory of a given length (not cleared) and the row of the
+/// target, many rows to a task.
+fn for_rows_of(
+    target: &mut [f32],
+    nz: usize,
+    scratch: usize,
+    operation: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
+) {
     let rows_a_chunk = (CHUNK / nz).max(1);
     target.par_chunks_mut(rows_a_chunk * nz).enumerate().for_each_init(
-        || vec![0_f32; nz],
+        || vec![0_f32; scratch],
         |scratch, (chunk, target)| {
             for (r, target) in (chunk * rows_a_chunk..).zip(target.chunks_exact_mut(nz)) {
                 operation(r, scratch, target);
@@ -379,7 +399,9 @@ impl Builder {
             Cell::Solid => Kind::Solid,
             Cell::Air => Kind::Air,
         });
-        let to_air = (0..n).into_par_iter().map(|i| if grid.is_fluid(i) { f32::from(grid.faces_to_air(i)) } else { 0.0 });
+        let to_air = (0..n)
+            .into_par_iter()
+            .map(|i| if grid.is_fluid(i) { f32::from(grid.faces_to_air(i)) } else { 0.0 });
         Builder {
             extents,
             outside: grid.spatial_outside(),
@@ -402,7 +424,10 @@ impl Builder {
             (0..8).filter_map(move |k| {
                 let child = [2 * place[0] + k / 4, 2 * place[1] + k / 2 % 2, 2 * place[2] + k % 2];
                 let inside = (0..3).all(|axis| child[axis] < fine[axis]);
-                inside.then_some(((child[0] * fine[1] + child[1]) * fine[2] + child[2], [k / 4, k / 2 % 2, k % 2]))
+                inside.then_some((
+                    (child[0] * fine[1] + child[1]) * fine[2] + child[2],
+                    [k / 4, k / 2 % 2, k % 2],
+                ))
             })
         };
         let conductances = [0, 1, 2].map(|axis| {
@@ -583,7 +608,9 @@ mod tests {
             [([7, 6, 9], Outside::Open), ([6, 8, 5], Outside::Closed), ([1, 12, 11], Outside::Closed)]
         {
             let cells = crate::linear::grid::ball(&shape).unwrap();
-            let grid = PressureGrid::new(&shape, cells, &[[outside, Outside::Open], [outside; 2], [outside; 2]]).unwrap();
+            let grid =
+                PressureGrid::new(&shape, cells, &[[outside, Outside::Open], [outside; 2], [outside; 2]])
+                    .unwrap();
             let fine = Builder::finest(&grid);
             let coarse = fine.coarsen(0);
             let (mut level, mut next) = (fine.level(Some(&coarse), true), coarse.level(None, false));

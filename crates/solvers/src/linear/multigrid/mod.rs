@@ -46,7 +46,13 @@ mod tests {
     #[test]
     fn pseudo_inverse_of_a_path_solves_on_the_complement_of_constants() {
         let path = Mat::from_fn(5, 5, |i, j| match i.abs_diff(j) {
-            0 => if i == 0 || i == 4 { 1.0 } else { 2.0 },
+            0 => {
+                if i == 0 || i == 4 {
+                    1.0
+                } else {
+                    2.0
+                }
+            }
             1 => -1.0,
             _ => 0.0,
         });
