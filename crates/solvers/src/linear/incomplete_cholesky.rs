@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_dense_pattern_gives_the_exact_factor() {
-        let entries = vec![(0, 0, 4.0), (0, 1, 1.0), (0, 2, -2.0), (1, 1, 3.0), (1, 2, 0.5), (2, 2, 5.0)];
+        let entries = [(0, 0, 4.0), (0, 1, 1.0), (0, 2, -2.0), (1, 1, 3.0), (1, 2, 0.5), (2, 2, 5.0)];
         let mirrored = entries.iter().filter(|e| e.0 != e.1).map(|&(i, j, v)| (j, i, v));
         let matrix = Csr::from_entries(3, 3, entries.iter().copied().chain(mirrored).collect()).unwrap();
         let mut factor = IncompleteCholesky::new(&matrix, 0.0, 0.0).unwrap();

@@ -305,7 +305,8 @@ fn judge(system: &System, tolerance: f64, run: Run, watch: Watch<'_>) -> Solutio
     let (residual_norm, scale) = (norm(&r), norm(b));
     let residual = if scale > 0.0 { residual_norm / scale } else { residual_norm };
     // Subtracting a mean changes a residual in its last digits only.
-    if status == Status::Converged && !(residual <= tolerance * 1.001) {
+    let within = residual <= tolerance * 1.001;
+    if status == Status::Converged && !within {
         status = Status::Stalled(format!("the true relative residual is {residual:.3e}"));
     }
     notes.extend(system.notes().iter().cloned());

@@ -60,7 +60,7 @@ pub fn read_matrix(bytes: &[u8]) -> Result<Csr, ReadError> {
 /// # Errors
 /// [`ReadError`] if the bytes are no whole number of float64 after the first eight.
 pub fn read_right_side(bytes: &[u8]) -> Result<Vec<f64>, ReadError> {
-    if bytes.len() < 8 || bytes.len() % 8 != 0 {
+    if bytes.len() < 8 || !bytes.len().is_multiple_of(8) {
         return Err(ReadError::new(format!("{} bytes, expected a multiple of 8, at least 8", bytes.len())));
     }
     Ok(bytes[8..].chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap_or_default())).collect())

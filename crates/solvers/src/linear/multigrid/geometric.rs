@@ -268,7 +268,7 @@ impl Level {
             let (x, y) = (r / ny, r % ny);
             let rows = |fine: usize, count: usize| {
                 let parent = fine / 2;
-                let other = if fine % 2 == 0 { parent.checked_sub(1) } else { Some(parent + 1) };
+                let other = if fine.is_multiple_of(2) { parent.checked_sub(1) } else { Some(parent + 1) };
                 (parent, other.filter(|&other| other < count))
             };
             let ((px, ox), (py, oy)) = (rows(x, cx), rows(y, cy));
