@@ -24,9 +24,10 @@ Examples:
   mathesis solve examples/poisson-high-frequency.toml
   mathesis solve examples/heat.toml --method finite-difference --output runs/heat-differences
   mathesis solve examples/poisson-2d.toml --json --quiet
+  mathesis solve examples/pressure-sphere.toml --method conjugate-gradient
 
 The run folder (runs/<file name>, numbered if that exists) holds report.html, run.json, the solution
-(CSV or NumPy arrays), the course of the solve and the drawings.
+(CSV, NumPy arrays or Matrix Market), the course of the solve and the drawings.
 Ctrl-C stops the method and saves the best state that it has reached.";
 
 /// Arguments of `solve`.
