@@ -88,6 +88,28 @@ fn the_examples_reach_their_accuracy() {
 }
 
 #[test]
+fn linear_systems_come_out_as_arrays_with_their_residual() {
+    let folder = TempDir::new().expect("a folder");
+    let small = std::fs::read_to_string(example("pressure-sphere.toml")).expect("an example");
+    let file = folder.path().join("small.toml");
+    std::fs::write(&file, small.replace("64, 64, 64", "16, 12, 20")).expect("written");
+    let output = mathesis(folder.path(), &["solve", "small.toml", "--json", "--quiet", "--output", "run"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let record: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
+    assert!(record["result"]["relative_residual"].as_f64().expect("a number") <= 1e-8);
+    let bytes = std::fs::read(folder.path().join("run/solution.npy")).expect("the solution");
+    let array = npyz::NpyFile::new(&bytes[..]).expect("an array");
+    assert_eq!(array.shape(), [16, 12, 20]);
+    let report = std::fs::read_to_string(folder.path().join("run/report.html")).expect("the report");
+    assert!(report.contains("middle of y") && report.contains("Course of the solve"));
+
+    solved(folder.path(), "bar.toml");
+    let text = std::fs::read_to_string(folder.path().join("runs/bar/solution.mtx")).expect("the solution");
+    let numbers: Vec<f64> = text.lines().skip(2).map(|line| line.parse().expect("a number")).collect();
+    assert!(numbers.iter().zip([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).all(|(x, exact)| (x - exact).abs() < 1e-12));
+}
+
+#[test]
 fn an_output_folder_with_other_things_in_it_is_left_alone() {
     let folder = TempDir::new().expect("a folder");
     let named = folder.path().join("named");

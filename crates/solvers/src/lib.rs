@@ -3,12 +3,14 @@
 //! Every room states what a problem *is* apart from how it is solved, reads both from a problem file, and returns a solution with
 //! its [`Status`] and figures that were measured afterwards, so that failing to converge is a value to look at.
 //!
+//! - [`linear`]: sparse symmetric systems with millions of unknowns;
 //! - [`pde`]: differential equations on boxes;
 //! - [`saddle`]: variational inequalities and saddle points, with compressed communication;
 //! - [`structural`]: linear structural equation models of mixed graphs;
 //! - [`regression`]: linear least squares, by random sketches and directly;
 //! - [`statement`]: what all problem files share.
 
+pub mod linear;
 pub mod pde;
 mod progress;
 pub mod saddle;

@@ -3,6 +3,7 @@
 //! Which room of the solvers a file is for, the file tells by a table of its own ([`ROOMS`]). A room is one module here with a
 //! function `solve` from a [`Request`] to an [`Outcome`]; arguments, run folder, report, summary and exit code are the same for all.
 
+mod linear;
 mod pde;
 mod saddle;
 mod structural;
@@ -26,9 +27,10 @@ Examples:
   mathesis solve examples/poisson-high-frequency.toml
   mathesis solve examples/heat.toml --method finite-difference --output runs/heat-differences
   mathesis solve examples/poisson-2d.toml --json --quiet
+  mathesis solve examples/pressure-sphere.toml --method conjugate-gradient
 
 The run folder (runs/<file name>, numbered if that exists) holds report.html, run.json, the solution
-(CSV or NumPy arrays), the course of the solve and the drawings.
+(CSV, NumPy arrays or Matrix Market), the course of the solve and the drawings.
 Ctrl-C stops the method and saves the best state that it has reached.";
 
 /// Arguments of `solve`.
@@ -72,6 +74,7 @@ const ROOMS: &[Room] = &[
     Room { table: "saddle-point", problems: "a saddle point", solve: saddle::solve },
     Room { table: "structural-model", problems: "a structural equation model", solve: structural::solve },
     Room { table: "regression", problems: "a regression", solve: regression::solve },
+    Room { table: "linear-system", problems: "a linear system", solve: linear::solve },
 ];
 
 /// What a room is given.
