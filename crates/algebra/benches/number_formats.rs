@@ -3,13 +3,15 @@
 //! ```text
 //! cargo bench -p mathesis-algebra --bench number_formats -- [machine] [bipolar] [scaling] [ternary] [l-mul] [memory]
 //! ```
-//! Contestants of a row take turns, so that both see the same machine. Times are the best and the median of the turns. At
-//! one token, weights come from memory: each contestant walks over copies of its matrix that together exceed the caches.
+//! Contestants of a row take turns, so that all see the same machine. Times are the best and the median of the turns, and the
+//! least processor time of a turn divided by the number of threads, which other work on the machine disturbs less; ratios and
+//! shares of bounds are of processor time. At one token, weights come from memory: each contestant walks over copies of its
+//! matrix that together exceed the caches.
 //! A plain program rather than a benchmark framework, because its figures are ratios of interleaved runs and shares of bounds
 //! that it measures itself.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mathesis_algebra::number_format::InstructionSet;
 use mathesis_algebra::number_format::bipolar::{Activations, BitWidth, Quantiser, ScaleRule, Weights};
@@ -69,17 +71,19 @@ impl Machine {
                 memory.par_chunks(1 << 17).map(|c| c.iter().fold(0u64, |s, &v| s.wrapping_add(v))).sum();
             black_box(sum);
         };
-        let best = |work: &dyn Fn()| (0..9).map(|_| time(work)).min().unwrap().as_secs_f64();
+        let best = |threads: usize, work: &dyn Fn()| {
+            (0..9).map(|_| processor_time(work)).fold(f64::INFINITY, f64::min) / threads as f64
+        };
         let steps = 1u64 << 22;
         let everywhere = |kernel: fn(u64)| {
-            let seconds = best(&|| drop(rayon::broadcast(|_| kernel(steps))));
+            let seconds = best(threads, &|| drop(rayon::broadcast(|_| kernel(steps))));
             16.0 * steps as f64 * threads as f64 / seconds / 1e9
         };
         Machine {
             threads,
             instruction_set: InstructionSet::best().to_string(),
-            gigahertz: 3.0 * 3e6 / best(&chain) / 1e9,
-            read_gigabytes_per_second: (512u64 << 20) as f64 / best(&read) / 1e9,
+            gigahertz: 3.0 * 3e6 / best(1, &chain) / 1e9,
+            read_gigabytes_per_second: (512u64 << 20) as f64 / best(threads, &read) / 1e9,
             popcount_giga_steps: everywhere(roof::popcount),
             byte_product_giga_steps: everywhere(roof::byte_products),
         }
@@ -137,40 +141,65 @@ mod roof {
     pub fn byte_products(_steps: u64) {}
 }
 
-fn time(work: &dyn Fn()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
+/// Seconds that all threads of this process have run.
+fn processor_clock() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes to a valid `timespec`.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
 }
 
-/// Best and median seconds.
+fn processor_time(work: &dyn Fn()) -> f64 {
+    let start = processor_clock();
+    work();
+    processor_clock() - start
+}
+
+/// Milliseconds of a turn.
 #[derive(Clone, Copy)]
 struct Timing {
     best: f64,
     median: f64,
+    /// Processor time divided by the number of threads.
+    processor: f64,
+}
+
+impl Timing {
+    /// Billions in a second for a count of things that a turn does.
+    fn rate(self, count: f64) -> f64 {
+        1e-6 * count / self.processor
+    }
+}
+
+impl std::fmt::Display for Timing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:8.3} / {:8.3} / {:8.3} ms", self.best, self.median, self.processor)
+    }
 }
 
 /// Runs the contestants in turns for about `budget` seconds.
 fn race(budget: f64, contestants: &mut [Box<dyn FnMut() + '_>]) -> Vec<Timing> {
     let mut times = vec![Vec::new(); contestants.len()];
+    let mut processor = vec![f64::INFINITY; contestants.len()];
     for contestant in contestants.iter_mut() {
         contestant();
     }
     let start = Instant::now();
     while times[0].len() < 5 || start.elapsed().as_secs_f64() < budget {
-        for (times, contestant) in times.iter_mut().zip(contestants.iter_mut()) {
-            let start = Instant::now();
+        for (index, contestant) in contestants.iter_mut().enumerate() {
+            let (start, clock) = (Instant::now(), processor_clock());
             contestant();
-            times.push(start.elapsed().as_secs_f64());
+            processor[index] = processor[index].min(processor_clock() - clock);
+            times[index].push(start.elapsed().as_secs_f64());
         }
     }
-    times
-        .into_iter()
-        .map(|mut times| {
-            times.sort_by(f64::total_cmp);
-            Timing { best: times[0], median: times[times.len() / 2] }
-        })
-        .collect()
+    let threads = rayon::current_num_threads() as f64;
+    let summary = |(mut times, processor): (Vec<f64>, f64)| {
+        times.sort_by(f64::total_cmp);
+        let [best, median] = [times[0], times[times.len() / 2]].map(|t| 1e3 * t);
+        Timing { best, median, processor: 1e3 * processor / threads }
+    };
+    times.into_iter().zip(processor).map(summary).collect()
 }
 
 /// Normal-like values: sums of uniform ones (the kernels' times do not depend on the values).
@@ -229,7 +258,7 @@ fn width(bits: u32) -> BitWidth {
 const LLAMA_2_7B: [(usize, usize); 3] = [(4096, 4096), (11008, 4096), (4096, 11008)];
 
 fn bipolar(machine: &Machine) {
-    println!("out x in, tokens: best / median ms (share of bound); ratio of best f32 time to best time");
+    println!("out x in, tokens: best / median / processor ms (share of bound); ratio to f32");
     for (rows, columns) in LLAMA_2_7B {
         let values_w = values(rows * columns);
         for tokens in [1, 128] {
@@ -263,38 +292,28 @@ fn bipolar(machine: &Machine) {
                     weights[turn % weights.len()].product_f32(&activations, &mut y, *set).unwrap();
                 }));
             }
-            let times = race(if tokens == 1 { 1.5 } else { 3.0 }, &mut contestants);
-            let f32_bytes = (4 * rows * columns) as f64;
+            let times = race(if tokens == 1 { 3.0 } else { 2.0 }, &mut contestants);
             println!(
-                "{rows:5} x {columns:5}, {tokens:3}: f32 gemm        {:8.3} / {:8.3} ms  {:5.1} GB/s {:6.1} GMAC/s",
-                1e3 * times[0].best,
-                1e3 * times[0].median,
-                f32_bytes / times[0].best / 1e9,
-                (rows * columns * tokens) as f64 / times[0].best / 1e9
+                "{rows:5} x {columns:5}, {tokens:3}: f32 gemm     {}  {:5.1} GB/s {:6.1} GMAC/s",
+                times[0],
+                times[0].rate((4 * rows * columns) as f64),
+                times[0].rate((rows * columns * tokens) as f64)
             );
             for ((name, n, m, set, weights), timing) in packed.iter().zip(&times[1..]) {
-                let bytes = weights[0].plane_bytes() as f64;
-                let steps = f64::from(n * m) * (rows * columns * tokens) as f64 / 512.0;
+                let bytes = timing.rate(weights[0].plane_bytes() as f64);
+                let steps = timing.rate(f64::from(n * m) * (rows * columns * tokens) as f64 / 512.0);
                 let share = if tokens == 1 {
                     format!(
-                        "{:3.0}% of read rate",
-                        1e-7 * bytes / timing.best / machine.read_gigabytes_per_second
+                        "{bytes:5.1} GB/s = {:3.0}% of read rate",
+                        1e2 * bytes / machine.read_gigabytes_per_second
                     )
                 } else if *set == InstructionSet::best() {
-                    format!(
-                        "{:3.0}% of popcount rate",
-                        1e-7 * steps / timing.best / machine.popcount_giga_steps
-                    )
+                    format!("{:3.0}% of popcount rate", 1e2 * steps / machine.popcount_giga_steps)
                 } else {
                     String::new()
                 };
-                println!(
-                    "                   {name:15} {:8.3} / {:8.3} ms  {:5.1} GB/s {share:24} {:6.2}x",
-                    1e3 * timing.best,
-                    1e3 * timing.median,
-                    bytes / timing.best / 1e9,
-                    times[0].best / timing.best
-                );
+                let ratio = times[0].processor / timing.processor;
+                println!("                   {name:12} {timing} {ratio:6.2}x  {share}");
             }
         }
     }
@@ -331,24 +350,22 @@ fn scaling(machine: &Machine) {
         }));
     }
     let times = race(8.0, &mut contestants);
-    println!("f32 gemm {:8.3} ms; ternary x int8 {:8.3} ms", 1e3 * times[0].best, 1e3 * times[1].best);
+    println!("f32 gemm {}; ternary x int8 {}", times[0], times[1]);
     for (&(n, m), timing) in pairs.iter().zip(&times[2..]) {
-        let steps = f64::from(n * m) * (rows * columns * tokens) as f64 / 512.0;
+        let steps = timing.rate(f64::from(n * m) * (rows * columns * tokens) as f64 / 512.0);
         println!(
-            "W{n}A{m} {:3} pairs {:8.3} / {:8.3} ms, {:7.3} ms a pair, {:3.0}% of popcount rate, {:6.2}x f32, {:5.2}x int8",
+            "W{n}A{m} {:3} pairs {timing}, {:7.3} ms a pair, {:3.0}% of popcount rate, {:6.2}x f32, {:5.2}x int8",
             n * m,
-            1e3 * timing.best,
-            1e3 * timing.median,
-            1e3 * timing.best / f64::from(n * m),
-            1e-7 * steps / timing.best / machine.popcount_giga_steps,
-            times[0].best / timing.best,
-            times[1].best / timing.best
+            timing.processor / f64::from(n * m),
+            1e2 * steps / machine.popcount_giga_steps,
+            times[0].processor / timing.processor,
+            times[1].processor / timing.processor
         );
     }
 }
 
 fn ternary(machine: &Machine) {
-    println!("out x in, tokens: best / median ms; ratio of best f32 time to best time");
+    println!("out x in, tokens: best / median / processor ms; ratio to f32");
     for (rows, columns) in [(6912, 2560), (32000, 2560), (4096, 4096)] {
         let values_w = values(rows * columns);
         for tokens in [1, 128] {
@@ -372,25 +389,22 @@ fn ternary(machine: &Machine) {
                     packed[turn % packed.len()].product_f32(&activations, &mut y, set).unwrap();
                 }));
             }
-            let times = race(if tokens == 1 { 1.5 } else { 3.0 }, &mut contestants);
+            let times = race(if tokens == 1 { 3.0 } else { 2.0 }, &mut contestants);
             println!(
-                "{rows:5} x {columns:5}, {tokens:3}: f32 gemm {:8.3} / {:8.3} ms  {:5.1} GB/s",
-                1e3 * times[0].best,
-                1e3 * times[0].median,
-                (4 * rows * columns) as f64 / times[0].best / 1e9
+                "{rows:5} x {columns:5}, {tokens:3}: f32 gemm {} {:5.1} GB/s {:6.1} GMAC/s",
+                times[0],
+                times[0].rate((4 * rows * columns) as f64),
+                times[0].rate((rows * columns * tokens) as f64)
             );
             for (set, timing) in InstructionSet::available().into_iter().skip(1).zip(&times[1..]) {
-                let bytes = packed[0].bytes() as f64;
-                let steps = (rows * columns * tokens) as f64 / 64.0;
+                let bytes = timing.rate(packed[0].bytes() as f64);
+                let steps = timing.rate((rows * columns * tokens) as f64 / 64.0);
                 println!(
-                    "                   {:8} {:8.3} / {:8.3} ms  {:5.1} GB/s = {:3.0}% of read rate, {:3.0}% of byte-product rate, {:6.2}x",
+                    "                   {:8} {timing} {:6.2}x  {bytes:5.1} GB/s = {:3.0}% of read rate, {:3.0}% of byte-product rate",
                     set.to_string(),
-                    1e3 * timing.best,
-                    1e3 * timing.median,
-                    bytes / timing.best / 1e9,
-                    1e-7 * bytes / timing.best / machine.read_gigabytes_per_second,
-                    1e-7 * steps / timing.best / machine.byte_product_giga_steps,
-                    times[0].best / timing.best
+                    times[0].processor / timing.processor,
+                    1e2 * bytes / machine.read_gigabytes_per_second,
+                    1e2 * steps / machine.byte_product_giga_steps,
                 );
             }
         }
@@ -401,7 +415,7 @@ fn l_mul(machine: &Machine) {
     let n = 512;
     let (a, b) = (values(n * n), values(n * n));
     println!(
-        "{n} x {n} x {n}: best / median ms; times slower than f32 gemm; cycles of a thread for 16 products"
+        "{n} x {n} x {n}: best / median / processor ms; times slower than f32 gemm; cycles of a thread for 16 products"
     );
     let single = |form| LMul::<f32>::new(form, Overflow::Infinity);
     let six = LMul::rounded(6, Form::Integer, Overflow::Infinity).unwrap();
@@ -439,15 +453,13 @@ fn l_mul(machine: &Machine) {
         }
     }
     let times = race(10.0, &mut contestants);
-    println!("{:32} {:8.3} / {:8.3} ms", "f32 gemm", 1e3 * times[0].best, 1e3 * times[0].median);
+    println!("{:32} {}", "f32 gemm", times[0]);
     for (name, timing) in names.iter().zip(&times[1..]) {
-        let per_vector = 16.0 * timing.best * machine.threads as f64 / (n * n * n) as f64;
+        let vectors = timing.rate((n * n * n) as f64 / 16.0 / machine.threads as f64);
         println!(
-            "{name:32} {:8.3} / {:8.3} ms {:7.1}x slower, {:5.1} cycles",
-            1e3 * timing.best,
-            1e3 * timing.median,
-            timing.best / times[0].best,
-            per_vector * machine.gigahertz * 1e9
+            "{name:32} {timing} {:7.1}x slower, {:5.1} cycles",
+            timing.processor / times[0].processor,
+            machine.gigahertz / vectors
         );
     }
     let product = |name: &str, m, k, n, times| l_mul::MatrixProduct { name: name.into(), m, k, n, times };

@@ -210,22 +210,26 @@ impl TernaryMatrix {
         set: InstructionSet,
         finish: &impl Fn(usize, i32) -> T,
     ) {
-        let mut row = rows.start;
-        while row + 4 <= rows.end {
+        // Sixteen rows fill a cache line of the result, which is then written at once: the lines of one column of the result
+        // compete for the same few places in the caches.
+        for start in rows.clone().step_by(16) {
+            let end = rows.end.min(start + 16);
+            let fours = start + (end - start) / 4 * 4;
             let mut token = tokens.start;
             while token + 4 <= tokens.end {
-                // SAFETY: the caller's.
-                unsafe { self.tile::<T, 4, 4>(row, x, token, output, set, finish) };
+                for row in (start..fours).step_by(4) {
+                    // SAFETY: the caller's.
+                    unsafe { self.tile::<T, 4, 4>(row, x, token, output, set, finish) };
+                }
                 token += 4;
             }
             for token in token..tokens.end {
-                // SAFETY: the caller's.
-                unsafe { self.tile::<T, 4, 1>(row, x, token, output, set, finish) };
+                for row in (start..fours).step_by(4) {
+                    // SAFETY: the caller's.
+                    unsafe { self.tile::<T, 4, 1>(row, x, token, output, set, finish) };
+                }
             }
-            row += 4;
-        }
-        for row in row..rows.end {
-            for token in tokens.clone() {
+            for (row, token) in (fours..end).flat_map(|row| tokens.clone().map(move |token| (row, token))) {
                 // SAFETY: the caller's.
                 unsafe { self.tile::<T, 1, 1>(row, x, token, output, set, finish) };
             }

@@ -22,6 +22,10 @@ struct Step {
     right: usize,
     doublings: u32,
     negative: bool,
+    /// The exponent of the pair's weight.
+    exponent: u32,
+    /// Whether no earlier step reads this plane of the left operand.
+    first: bool,
 }
 
 /// The pairs of planes of a product, by falling weight.
@@ -30,7 +34,10 @@ pub(super) struct Schedule {
     combine: Combine,
     left_planes: usize,
     right_planes: usize,
+    /// By falling weight.
     steps: Vec<Step>,
+    /// The same steps in the order in which the planes of the left operand lie in memory.
+    steps_in_memory: Vec<Step>,
     last_doublings: u32,
 }
 
@@ -51,14 +58,18 @@ impl Schedule {
         let mut steps = Vec::with_capacity(pairs.len());
         let mut exponent = pairs.first().map_or(0, |pair| pair.0);
         for (power, negative, left, right) in pairs {
-            steps.push(Step { left, right, doublings: exponent - power, negative });
+            let first = steps.iter().all(|step: &Step| step.left != left);
+            steps.push(Step { left, right, doublings: exponent - power, negative, exponent: power, first });
             exponent = power;
         }
+        let mut steps_in_memory = steps.clone();
+        steps_in_memory.sort_by_key(|step| (step.left, step.right));
         Schedule {
             combine,
             left_planes: left.planes(),
             right_planes: right.planes(),
             steps,
+            steps_in_memory,
             last_doublings: exponent,
         }
     }
@@ -163,46 +174,101 @@ mod x86 {
         let zero = _mm512_setzero_si512();
         let mut sums = [[zero; COLUMNS]; ROWS];
         let (left_stride, right_stride) = (8 * schedule.left_planes, schedule.right_planes);
-        for step in &schedule.steps {
-            let doublings = _mm_cvtsi32_si128(step.doublings as i32);
-            for sum in sums.iter_mut().flatten() {
-                *sum = _mm512_sll_epi64(*sum, doublings);
-                if step.negative {
-                    *sum = _mm512_sub_epi64(zero, *sum);
-                }
-            }
-            let mut w = tile.left.as_ptr().wrapping_add(8 * step.left + tile.first);
-            let mut x = tile.right.map(|lines| lines.as_ptr().wrapping_add(step.right));
-            for _ in 0..tile.blocks {
-                // SAFETY: block · stride + plane (· 8 + row) is below the lengths that the caller guarantees, and lines are aligned.
-                let xs = x.map(|line| unsafe { _mm512_load_si512(line.cast()) });
-                for row in 0..ROWS {
+        // Loops over the sums have constant bounds and indices, without which the compiler keeps the sums in memory.
+        let (w_start, x_start) = (tile.left.as_ptr().wrapping_add(tile.first), tile.right.map(<[_]>::as_ptr));
+        let combine = |w: *const Line, x: __m512i| {
+            // SAFETY: block · stride + plane · 8 + row is below the lengths that the caller guarantees, and lines are aligned.
+            let w = unsafe { _mm512_load_si512(w.cast()) };
+            _mm512_popcnt_epi64(if XOR { _mm512_xor_si512(w, x) } else { _mm512_and_si512(w, x) })
+        };
+        if COLUMNS == 1 {
+            // The weights are read once, from memory: take their lines in order, and shift each count to its weight.
+            for block in 0..tile.blocks {
+                for step in &schedule.steps_in_memory {
+                    let w = w_start.wrapping_add(left_stride * block + 8 * step.left);
+                    let x = x_start[0].wrapping_add(right_stride * block + step.right);
                     // SAFETY: as above.
-                    let line = unsafe { _mm512_load_si512(w.wrapping_add(row).cast()) };
-                    for column in 0..COLUMNS {
-                        let both = match XOR {
-                            true => _mm512_xor_si512(line, xs[column]),
-                            false => _mm512_and_si512(line, xs[column]),
+                    let x = unsafe { _mm512_load_si512(x.cast()) };
+                    let exponent = _mm_cvtsi32_si128(step.exponent as i32);
+                    for row in 0..ROWS {
+                        let count = _mm512_sll_epi64(combine(w.wrapping_add(row), x), exponent);
+                        sums[row][0] = match step.negative {
+                            true => _mm512_sub_epi64(sums[row][0], count),
+                            false => _mm512_add_epi64(sums[row][0], count),
                         };
-                        sums[row][column] = _mm512_add_epi64(sums[row][column], _mm512_popcnt_epi64(both));
                     }
                 }
-                w = w.wrapping_add(left_stride);
-                x = x.map(|line| line.wrapping_add(right_stride));
             }
-            if step.negative {
-                for sum in sums.iter_mut().flatten() {
-                    *sum = _mm512_sub_epi64(zero, *sum);
+        } else {
+            // The operands are in the caches: Horner's rule saves the shift.
+            for step in &schedule.steps {
+                let doublings = _mm_cvtsi32_si128(step.doublings as i32);
+                let flip = _mm512_set1_epi64(-i64::from(step.negative));
+                for row in 0..ROWS {
+                    for column in 0..COLUMNS {
+                        sums[row][column] = negate_if(_mm512_sll_epi64(sums[row][column], doublings), flip);
+                    }
+                }
+                let mut w = w_start.wrapping_add(8 * step.left);
+                let mut x = x_start.map(|lines| lines.wrapping_add(step.right));
+                for _ in 0..tile.blocks {
+                    // SAFETY: as above.
+                    let xs = x.map(|line| unsafe { _mm512_load_si512(line.cast()) });
+                    for row in 0..ROWS {
+                        for column in 0..COLUMNS {
+                            let count = combine(w.wrapping_add(row), xs[column]);
+                            sums[row][column] = _mm512_add_epi64(sums[row][column], count);
+                        }
+                    }
+                    w = w.wrapping_add(left_stride);
+                    x = x.map(|line| line.wrapping_add(right_stride));
+                }
+                for row in 0..ROWS {
+                    for column in 0..COLUMNS {
+                        sums[row][column] = negate_if(sums[row][column], flip);
+                    }
+                }
+            }
+            // Weights may have a common power of two, which the last doublings restore.
+            let last = _mm_cvtsi32_si128(schedule.last_doublings as i32);
+            for row in 0..ROWS {
+                for column in 0..COLUMNS {
+                    sums[row][column] = _mm512_sll_epi64(sums[row][column], last);
                 }
             }
         }
+        const { assert!(ROWS * COLUMNS % 8 == 0) };
         let mut result = [[0; COLUMNS]; ROWS];
-        for row in 0..ROWS {
-            for column in 0..COLUMNS {
-                result[row][column] = _mm512_reduce_add_epi64(sums[row][column]) << schedule.last_doublings;
+        for start in (0..ROWS * COLUMNS).step_by(8) {
+            let eight = std::array::from_fn(|i| sums[(start + i) / COLUMNS][(start + i) % COLUMNS]);
+            let mut totals = [0; 8];
+            // SAFETY: eight 64-bit lanes fill the array.
+            unsafe { _mm512_storeu_si512(totals.as_mut_ptr().cast(), totals_of(eight)) };
+            for (i, total) in totals.into_iter().enumerate() {
+                result[(start + i) / COLUMNS][(start + i) % COLUMNS] = total;
             }
         }
         result
+    }
+
+    /// −v where all bits of `flip` are set, v where none is.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn negate_if(v: __m512i, flip: __m512i) -> __m512i {
+        _mm512_sub_epi64(_mm512_xor_si512(v, flip), flip)
+    }
+
+    /// The sums of the lanes of eight vectors, in their order.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn totals_of(v: [__m512i; 8]) -> __m512i {
+        // Each 128-bit lane holds a part of the sum of two vectors.
+        let pair = |a, b| _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+        // Neighbouring 128-bit lanes of each of two vectors are added.
+        let lanes =
+            |a, b| _mm512_add_epi64(_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xDD>(a, b));
+        let [a, b, c, d] = [pair(v[0], v[1]), pair(v[2], v[3]), pair(v[4], v[5]), pair(v[6], v[7])];
+        lanes(lanes(a, b), lanes(c, d))
     }
 
     /// # Safety
@@ -216,21 +282,34 @@ mod x86 {
         let (left_stride, right_stride) = (8 * schedule.left_planes, schedule.right_planes);
         for row in 0..ROWS {
             for column in 0..COLUMNS {
-                let mut sum = 0;
+                let mut sum = _mm256_setzero_si256();
                 for step in &schedule.steps {
                     let w = tile.left.as_ptr().wrapping_add(8 * step.left + tile.first + row);
                     let x = tile.right[column].as_ptr().wrapping_add(step.right);
                     // SAFETY: block · stride + plane (· 8 + row) is below the lengths that the caller guarantees.
                     let count = unsafe { count_pair::<XOR>(w, left_stride, x, right_stride, tile.blocks) };
-                    sum = (sum << step.doublings) + if step.negative { -count } else { count };
+                    if COLUMNS == 1 && step.first {
+                        // Weights are read once, a row of a block at a time, a pattern that the processor does not foresee:
+                        // ask for the same row of the next block. Prefetching has no effect on what is not memory.
+                        for block in tile.blocks..2 * tile.blocks {
+                            _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(block * left_stride).cast());
+                        }
+                    }
+                    sum = _mm256_sll_epi64(sum, _mm_cvtsi32_si128(step.doublings as i32));
+                    sum = match step.negative {
+                        true => _mm256_sub_epi64(sum, count),
+                        false => _mm256_add_epi64(sum, count),
+                    };
                 }
-                result[row][column] = sum << schedule.last_doublings;
+                let halves = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+                let total = _mm_extract_epi64(halves, 0) + _mm_extract_epi64(halves, 1);
+                result[row][column] = total << schedule.last_doublings;
             }
         }
         result
     }
 
-    /// The bits set in `w ∘ x` over strided lines, by Harley and Seal's carry-save adders: eight vectors are added bitwise
+    /// The bits set in `w ∘ x` over strided lines, in four parts, by Harley and Seal's carry-save adders: eight vectors are added bitwise
     /// into ones, twos, fours and eights, and only the eights are counted inside the loop.
     ///
     /// # Safety
@@ -243,7 +322,7 @@ mod x86 {
         x: *const Line,
         right_stride: usize,
         blocks: usize,
-    ) -> i64 {
+    ) -> __m256i {
         let half = |block: usize, half: usize| {
             let w = w.wrapping_add(block * left_stride).cast::<__m256i>().wrapping_add(half);
             let x = x.wrapping_add(block * right_stride).cast::<__m256i>().wrapping_add(half);
@@ -276,8 +355,7 @@ mod x86 {
             total = _mm256_add_epi64(total, population(half(block, 0)));
             total = _mm256_add_epi64(total, population(half(block, 1)));
         }
-        let sum = _mm_add_epi64(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-        _mm_extract_epi64(sum, 0) + _mm_extract_epi64(sum, 1)
+        total
     }
 
     /// Adds three bits in each position: the low and the high bit of the sum.

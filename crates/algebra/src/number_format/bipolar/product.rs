@@ -153,9 +153,10 @@ fn product<T: Element>(
     let task = |start: usize| {
         let range = start..blocks.min(start + LEAST_BLOCKS);
         for panel_start in (0..tokens).step_by(panel) {
-            for block in range.clone() {
+            for pair in range.clone().step_by(2) {
+                let pair = pair..range.end.min(pair + 2);
                 // SAFETY: tasks have disjoint ranges of row blocks.
-                unsafe { dots.block(block, panel_start..tokens.min(panel_start + panel), &output) };
+                unsafe { dots.blocks(pair, panel_start..tokens.min(panel_start + panel), &output) };
             }
         }
     };
@@ -174,13 +175,14 @@ struct Dots<'a, F> {
 }
 
 impl<F> Dots<'_, F> {
-    /// Eight rows of the weights against a range of tokens.
+    /// Blocks of eight rows of the weights against a range of tokens. Two blocks fill a cache line of the result, which is
+    /// then written at once: the lines of one column of the result compete for the same few places in the caches.
     ///
     /// # Safety
     /// No other task may work on the same rows.
-    unsafe fn block<T: Element>(
+    unsafe fn blocks<T: Element>(
         &self,
-        block: usize,
+        blocks: std::ops::Range<usize>,
         tokens: std::ops::Range<usize>,
         output: &SharedOutput<'_, T>,
     ) where
@@ -188,16 +190,20 @@ impl<F> Dots<'_, F> {
     {
         let mut token = tokens.start;
         while token + 4 <= tokens.end {
-            // SAFETY: the caller's.
-            unsafe {
-                self.tile::<T, 4, 4>(8 * block, token, output);
-                self.tile::<T, 4, 4>(8 * block + 4, token, output);
+            for block in blocks.clone() {
+                // SAFETY: the caller's.
+                unsafe {
+                    self.tile::<T, 4, 4>(8 * block, token, output);
+                    self.tile::<T, 4, 4>(8 * block + 4, token, output);
+                }
             }
             token += 4;
         }
-        for token in token..tokens.end {
-            // SAFETY: the caller's.
-            unsafe { self.tile::<T, 8, 1>(8 * block, token, output) };
+        for block in blocks {
+            for token in token..tokens.end {
+                // SAFETY: the caller's.
+                unsafe { self.tile::<T, 8, 1>(8 * block, token, output) };
+            }
         }
     }
 
