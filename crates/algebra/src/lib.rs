@@ -1,9 +1,11 @@
 //! Numeric multilinear algebra over plain slices: linear operators with declared structure, and tensor contraction.
 //!
-//! - [`operator`]: matrices that are more than their entries (Toeplitz, Kronecker, ...), with products, solves and log-determinants;
+//! - [`monarch`]: products of block-diagonal matrices and digit permutations;
 //! - [`number_format`]: numbers of few bits (bipolar and ternary integers, 8-bit floats, multiplication by addition) and their products;
+//! - [`operator`]: matrices that are more than their entries (Toeplitz, Kronecker, ...), with products, solves and log-determinants;
 //! - [`tensor`]: dense row-major tensors and products along one of their modes.
 
+pub mod monarch;
 pub mod number_format;
 pub mod operator;
 pub mod tensor;
