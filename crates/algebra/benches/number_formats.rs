@@ -19,9 +19,12 @@ use mathesis_algebra::number_format::float8::Overflow;
 use mathesis_algebra::number_format::l_mul::{self, Accumulation, Form, LMul, Scratch, Side};
 use mathesis_algebra::number_format::ternary::{ByteRows, TernaryMatrix};
 
+/// A name and what it measures.
+type Section = (&'static str, fn(&Machine));
+
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let sections: [(&str, fn(&Machine)); 5] = [
+    let sections: [Section; 5] = [
         ("bipolar", bipolar),
         ("scaling", scaling),
         ("ternary", ternary),

@@ -317,15 +317,14 @@ impl ByteRows {
             self.sums.fill(0);
             return Ok(());
         }
-        let fill_row =
-            |(((blocks, scale), sum), values): (((&mut [Block<i8>], &mut f32), &mut i32), &[f32])| {
-                let codes = blocks.as_flattened_mut();
-                *scale = quantise_row(values, &mut codes[..columns], set)?;
-                codes[columns..].fill(0);
-                let codes = &codes[..columns];
-                *sum = multiversion!(set, byte_sum, (codes: &[i8]) -> i32);
-                Ok(())
-            };
+        let fill_row = |(((blocks, scale), sum), values): ByteRow<'_>| {
+            let codes = blocks.as_flattened_mut();
+            *scale = quantise_row(values, &mut codes[..columns], set)?;
+            codes[columns..].fill(0);
+            let codes = &codes[..columns];
+            *sum = multiversion!(set, byte_sum, (codes: &[i8]) -> i32);
+            Ok(())
+        };
         if rows == 1 {
             // One row: handing it to another thread costs more than the work.
             return fill_row((((&mut self.blocks, &mut self.scales[0]), &mut self.sums[0]), values));
@@ -355,6 +354,9 @@ impl ByteRows {
         &self.scales
     }
 }
+
+/// The blocks, scale and sum of a row, and the values that it is made of.
+type ByteRow<'a> = (((&'a mut [Block<i8>], &'a mut f32), &'a mut i32), &'a [f32]);
 
 #[inline(always)]
 fn byte_sum(codes: &[i8]) -> i32 {

@@ -237,7 +237,7 @@ mod x86 {
                 }
             }
         }
-        const { assert!(ROWS * COLUMNS % 8 == 0) };
+        const { assert!((ROWS * COLUMNS).is_multiple_of(8)) };
         let mut result = [[0; COLUMNS]; ROWS];
         for start in (0..ROWS * COLUMNS).step_by(8) {
             let eight = std::array::from_fn(|i| sums[(start + i) / COLUMNS][(start + i) % COLUMNS]);

@@ -390,7 +390,7 @@ impl<const BLOCK: usize> PlaneMatrix<BLOCK> {
         let lines = rows.div_ceil(BLOCK) * self.line_blocks() * encoding.planes() * BLOCK;
         // Everything below is overwritten but the padding rows, so that only those have to be cleared.
         self.lines.resize(lines, Line::default());
-        if rows % BLOCK != 0 {
+        if !rows.is_multiple_of(BLOCK) {
             let last = self.line(rows - rows % BLOCK, 0);
             self.lines[last..].fill(Line::default());
         }
@@ -411,35 +411,28 @@ impl<const BLOCK: usize> PlaneMatrix<BLOCK> {
         if rows == 0 || columns == 0 {
             return Ok(());
         }
-        let fill_block =
-            |(index, ((lines, scales), sums)): (usize, ((&mut [Line], &mut [f32]), &mut [i64]))| {
-                sums.fill(0);
-                for local in 0..BLOCK.min(rows - index * BLOCK) {
-                    for block in 0..blocks {
-                        let mut codes = Codes([0; LINE]);
-                        let end = columns.min((block + 1) * LINE);
-                        let mut start = block * LINE;
-                        while start < end {
-                            let this = start / group;
-                            let stop = end.min((this + 1) * group);
-                            let piece = &mut codes.0[start % LINE..][..stop - start];
-                            let entry = local * groups + this;
-                            write(
-                                index * BLOCK + local,
-                                &mut scales[entry],
-                                start..stop,
-                                this * group,
-                                piece,
-                            )?;
-                            sums[entry] += sum_of(encoding, piece, set);
-                            start = stop;
-                        }
-                        let lines = &mut lines[block * planes * BLOCK + local..];
-                        transpose(&codes, planes, set, |plane, line| lines[plane * BLOCK] = line);
+        let fill_block = |(index, ((lines, scales), sums)): (usize, RowBlock<'_>)| {
+            sums.fill(0);
+            for local in 0..BLOCK.min(rows - index * BLOCK) {
+                for block in 0..blocks {
+                    let mut codes = Codes([0; LINE]);
+                    let end = columns.min((block + 1) * LINE);
+                    let mut start = block * LINE;
+                    while start < end {
+                        let this = start / group;
+                        let stop = end.min((this + 1) * group);
+                        let piece = &mut codes.0[start % LINE..][..stop - start];
+                        let entry = local * groups + this;
+                        write(index * BLOCK + local, &mut scales[entry], start..stop, this * group, piece)?;
+                        sums[entry] += sum_of(encoding, piece, set);
+                        start = stop;
                     }
+                    let lines = &mut lines[block * planes * BLOCK + local..];
+                    transpose(&codes, planes, set, |plane, line| lines[plane * BLOCK] = line);
                 }
-                Ok(())
-            };
+            }
+            Ok(())
+        };
         let (lines, side) = (blocks * planes * BLOCK, groups * BLOCK);
         if rows <= BLOCK {
             // One block: handing it to another thread costs more than the work.
@@ -453,6 +446,9 @@ impl<const BLOCK: usize> PlaneMatrix<BLOCK> {
             .try_for_each(fill_block)
     }
 }
+
+/// The lines, scales and sums of a block of rows.
+type RowBlock<'a> = ((&'a mut [Line], &'a mut [f32]), &'a mut [i64]);
 
 /// The codes of a 512-element block.
 #[repr(align(64))]
