@@ -4,9 +4,9 @@
 //! was stopped goes on where it stood ([`CellLog`]). In the end its tables are written as `table.md`, `table.json` and drawings.
 
 mod gp_hm;
+mod linf_regression;
 mod masha;
 mod one_connection;
-mod linf_regression;
 
 use std::fs;
 use std::io::Write as _;

@@ -5,9 +5,9 @@
 
 mod linear;
 mod pde;
+mod regression;
 mod saddle;
 mod structural;
-mod regression;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
