@@ -358,7 +358,7 @@ fn matrix_games_reach_the_value_of_the_linear_program() {
         let solution = run(&problem, &method);
         assert_eq!(solution.status, Status::Converged, "{name:?} {:?}", solution.history.last());
         let gap = solution.certificate.gap.unwrap();
-        assert!(gap <= 1e-4 && gap >= -1e-12);
+        assert!((-1e-12..=1e-4).contains(&gap));
         // The best replies bracket the value, and the point's own value lies within the gap of it.
         let (x, y) = solution.value.split_at(12);
         let best_of_y =
