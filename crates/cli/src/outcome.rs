@@ -85,7 +85,6 @@ pub enum Content {
     /// A formula.
     Latex(String),
     /// Words.
-    #[allow(dead_code)] // for rooms besides pde
     Text(String),
 }
 
@@ -96,7 +95,6 @@ impl StatementRow {
     }
 
     /// A row in words.
-    #[allow(dead_code)] // for rooms besides pde
     pub fn text(label: &str, text: impl Into<String>) -> Self {
         StatementRow { label: label.to_string(), content: Content::Text(text.into()) }
     }

@@ -88,6 +88,28 @@ fn the_examples_reach_their_accuracy() {
 }
 
 #[test]
+fn linear_systems_come_out_as_arrays_with_their_residual() {
+    let folder = TempDir::new().expect("a folder");
+    let small = std::fs::read_to_string(example("pressure-sphere.toml")).expect("an example");
+    let file = folder.path().join("small.toml");
+    std::fs::write(&file, small.replace("64, 64, 64", "16, 12, 20")).expect("written");
+    let output = mathesis(folder.path(), &["solve", "small.toml", "--json", "--quiet", "--output", "run"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let record: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
+    assert!(record["result"]["relative_residual"].as_f64().expect("a number") <= 1e-8);
+    let bytes = std::fs::read(folder.path().join("run/solution.npy")).expect("the solution");
+    let array = npyz::NpyFile::new(&bytes[..]).expect("an array");
+    assert_eq!(array.shape(), [16, 12, 20]);
+    let report = std::fs::read_to_string(folder.path().join("run/report.html")).expect("the report");
+    assert!(report.contains("middle of y") && report.contains("Course of the solve"));
+
+    solved(folder.path(), "bar.toml");
+    let text = std::fs::read_to_string(folder.path().join("runs/bar/solution.mtx")).expect("the solution");
+    let numbers: Vec<f64> = text.lines().skip(2).map(|line| line.parse().expect("a number")).collect();
+    assert!(numbers.iter().zip([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).all(|(x, exact)| (x - exact).abs() < 1e-12));
+}
+
+#[test]
 fn an_output_folder_with_other_things_in_it_is_left_alone() {
     let folder = TempDir::new().expect("a folder");
     let named = folder.path().join("named");
@@ -214,4 +236,33 @@ fn check_says_whether_answers_are_equal_and_why() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("pairs.jsonl:3:"));
     assert!(!folder.path().join("judged.jsonl").exists());
+}
+
+#[test]
+fn structural_models_give_constraints_scores_and_a_drawn_graph() {
+    let folder = TempDir::new().expect("a folder");
+    let record = solved(folder.path(), "structural-cycle.toml");
+    assert_eq!(record["result"]["certificate"]["verified_exactly"], 2);
+    assert_eq!(record["result"]["certificate"]["complete_to_degree"], 4);
+    let run = folder.path().join("runs/structural-cycle");
+    for (file, part) in [
+        ("polynomials.txt", "sigma_1_1*"),
+        ("polynomials.tex", "\\sigma_{1,1}"),
+        ("polynomials.m2", "sigma_(1,1)"),
+        ("polynomials.sing", "sigma(1)(1)"),
+        ("plots/graph.svg", "<svg"),
+    ] {
+        let content = std::fs::read_to_string(run.join(file)).expect(file);
+        assert!(content.contains(part), "{file}: {content}");
+    }
+    let record = solved(folder.path(), "structural-test-fit.toml");
+    assert_eq!(record["result"]["rejected"], true);
+    assert!(folder.path().join("runs/structural-test-fit/scores.csv").is_file());
+    let output = mathesis(
+        folder.path(),
+        &["solve", &example("structural-cycle.toml"), "--json", "--quiet", "--method", "covariance"],
+    );
+    let record: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
+    let determinant = record["result"]["determinant"].as_str().expect("a text");
+    assert_eq!(determinant.matches("lambda").count(), 4, "{determinant}");
 }

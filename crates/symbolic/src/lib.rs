@@ -5,6 +5,9 @@
 //! - [`Expr::differentiate`], [`Expr::substitute`] and [`Expr::expand`] are the calculus and the algebra.
 //! - [`Expr::evaluate_exact`] and [`Expr::evaluate_f64`] give the value at one point.
 //! - [`Program`] carries expressions into arrays of `f64`: compiled once, evaluated block by block.
+//! - [`Polynomial`] and [`RationalFunction`] are the algebra of sparse polynomials in several variables: exact division,
+//!   greatest common divisors, substitution, and the syntax of computer algebra systems.
+//! - [`modular`] is linear algebra modulo word-size primes, and the way back to rational numbers.
 //! - [`formula`] reads LaTeX and plain text as it is written, and finds the values of its scalars.
 //! - [`interval`] encloses real and complex values rigorously, to any number of digits.
 //!
@@ -21,10 +24,13 @@ pub mod formula;
 mod function;
 pub mod interval;
 mod latex;
+pub mod modular;
 mod number;
 mod parse;
+mod polynomial;
 mod print;
 mod program;
+mod rational_function;
 mod symbol;
 
 pub use evaluate::EvaluateError;
@@ -32,5 +38,7 @@ pub use expression::Expr;
 pub use function::Function;
 pub use number::Rational;
 pub use parse::{ParseError, parse, parse_equation};
+pub use polynomial::{NotPolynomial, Notation, Polynomial};
 pub use program::{CompileError, Program};
+pub use rational_function::RationalFunction;
 pub use symbol::Symbol;

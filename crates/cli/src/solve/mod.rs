@@ -3,7 +3,11 @@
 //! Which room of the solvers a file is for, the file tells by a table of its own ([`ROOMS`]). A room is one module here with a
 //! function `solve` from a [`Request`] to an [`Outcome`]; arguments, run folder, report, summary and exit code are the same for all.
 
+mod linear;
 mod pde;
+mod regression;
+mod saddle;
+mod structural;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -23,9 +27,10 @@ Examples:
   mathesis solve examples/poisson-high-frequency.toml
   mathesis solve examples/heat.toml --method finite-difference --output runs/heat-differences
   mathesis solve examples/poisson-2d.toml --json --quiet
+  mathesis solve examples/pressure-sphere.toml --method conjugate-gradient
 
 The run folder (runs/<file name>, numbered if that exists) holds report.html, run.json, the solution
-(CSV or NumPy arrays), the course of the solve and the drawings.
+(CSV, NumPy arrays or Matrix Market), the course of the solve and the drawings.
 Ctrl-C stops the method and saves the best state that it has reached.";
 
 /// Arguments of `solve`.
@@ -64,11 +69,16 @@ struct Room {
     solve: fn(&Request<'_>) -> Result<Option<Outcome>, Failure>,
 }
 
-const ROOMS: &[Room] = &[Room { table: "equation", problems: "a differential equation", solve: pde::solve }];
+const ROOMS: &[Room] = &[
+    Room { table: "equation", problems: "a differential equation", solve: pde::solve },
+    Room { table: "saddle-point", problems: "a saddle point", solve: saddle::solve },
+    Room { table: "structural-model", problems: "a structural equation model", solve: structural::solve },
+    Room { table: "regression", problems: "a regression", solve: regression::solve },
+    Room { table: "linear-system", problems: "a linear system", solve: linear::solve },
+];
 
 /// What a room is given.
 pub struct Request<'a> {
-    #[allow(dead_code)] // for rooms besides pde
     /// The problem file; paths in it are relative to its folder.
     pub path: &'a Path,
     /// Its name as it was given.
@@ -104,7 +114,6 @@ impl Request<'_> {
     }
 
     /// The folder that paths in the problem file start from.
-    #[allow(dead_code)] // for rooms besides pde
     pub fn folder(&self) -> &Path {
         match self.path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
