@@ -208,3 +208,32 @@ fn reproduce_runs_cells_and_keeps_them() {
     let wrong = mathesis(folder.path(), &["reproduce", "gp-hm", "--problems", "u99"]);
     assert_eq!(wrong.status.code(), Some(2));
 }
+
+#[test]
+fn structural_models_give_constraints_scores_and_a_drawn_graph() {
+    let folder = TempDir::new().expect("a folder");
+    let record = solved(folder.path(), "structural-cycle.toml");
+    assert_eq!(record["result"]["certificate"]["verified_exactly"], 2);
+    assert_eq!(record["result"]["certificate"]["complete_to_degree"], 4);
+    let run = folder.path().join("runs/structural-cycle");
+    for (file, part) in [
+        ("polynomials.txt", "sigma_1_1*"),
+        ("polynomials.tex", "\\sigma_{1,1}"),
+        ("polynomials.m2", "sigma_(1,1)"),
+        ("polynomials.sing", "sigma(1)(1)"),
+        ("plots/graph.svg", "<svg"),
+    ] {
+        let content = std::fs::read_to_string(run.join(file)).expect(file);
+        assert!(content.contains(part), "{file}: {content}");
+    }
+    let record = solved(folder.path(), "structural-test-fit.toml");
+    assert_eq!(record["result"]["rejected"], true);
+    assert!(folder.path().join("runs/structural-test-fit/scores.csv").is_file());
+    let output = mathesis(
+        folder.path(),
+        &["solve", &example("structural-cycle.toml"), "--json", "--quiet", "--method", "covariance"],
+    );
+    let record: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
+    let determinant = record["result"]["determinant"].as_str().expect("a text");
+    assert_eq!(determinant.matches("lambda").count(), 4, "{determinant}");
+}

@@ -5,11 +5,17 @@
 //!
 //! - [`linear`]: sparse symmetric systems with millions of unknowns;
 //! - [`pde`]: differential equations on boxes;
+//! - [`saddle`]: variational inequalities and saddle points, with compressed communication;
+//! - [`structural`]: linear structural equation models of mixed graphs;
+//! - [`regression`]: linear least squares, by random sketches and directly;
 //! - [`statement`]: what all problem files share.
 
 pub mod linear;
 pub mod pde;
 mod progress;
+pub mod saddle;
+pub mod regression;
 pub mod statement;
+pub mod structural;
 
 pub use progress::{Observer, Progress, Silent, Status};

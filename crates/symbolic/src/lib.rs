@@ -5,6 +5,9 @@
 //! - [`Expr::differentiate`], [`Expr::substitute`] and [`Expr::expand`] are the calculus and the algebra.
 //! - [`Expr::evaluate_exact`] and [`Expr::evaluate_f64`] give the value at one point.
 //! - [`Program`] carries expressions into arrays of `f64`: compiled once, evaluated block by block.
+//! - [`Polynomial`] and [`RationalFunction`] are the algebra of sparse polynomials in several variables: exact division,
+//!   greatest common divisors, substitution, and the syntax of computer algebra systems.
+//! - [`modular`] is linear algebra modulo word-size primes, and the way back to rational numbers.
 //!
 //! The inside: `canonical` is the only module that makes sums, products and powers, `function` the only one that
 //! makes functions, and `assumption` knows about signs.
@@ -17,10 +20,13 @@ mod expand;
 mod expression;
 mod function;
 mod latex;
+pub mod modular;
 mod number;
 mod parse;
+mod polynomial;
 mod print;
 mod program;
+mod rational_function;
 mod symbol;
 
 pub use evaluate::EvaluateError;
@@ -28,5 +34,7 @@ pub use expression::Expr;
 pub use function::Function;
 pub use number::Rational;
 pub use parse::{ParseError, parse, parse_equation};
+pub use polynomial::{NotPolynomial, Notation, Polynomial};
 pub use program::{CompileError, Program};
+pub use rational_function::RationalFunction;
 pub use symbol::Symbol;

@@ -42,7 +42,6 @@ pub enum Ink {
     /// A residual.
     Residual,
     /// One of several things that are compared, by number.
-    #[allow(dead_code)] // for rooms besides pde
     Series(usize),
 }
 
@@ -192,6 +191,52 @@ fn draw_panel(area: &Area<'_>, panel: &Panel) -> Result<(), Failure> {
             .map_err(drawing_error)?;
     }
     Ok(())
+}
+
+/// Values with error bars: `(position, value, radius)`.
+///
+/// # Errors
+/// If the drawing fails.
+pub fn error_bars(title: &str, horizontal: &str, bars: &[(f64, f64, f64)]) -> Result<String, Failure> {
+    let finite = |bar: &&(f64, f64, f64)| bar.1.is_finite() && bar.2.is_finite();
+    let bars: Vec<(f64, f64, f64)> = bars.iter().filter(finite).copied().collect();
+    draw((1040, 300), |root| {
+        let ends = bars.iter().flat_map(|(_, value, radius)| [value - radius, value + radius]);
+        let Some(mut y) = extent(ends) else { return Ok(Vec::new()) };
+        let margin = 0.06 * (y.end - y.start) + 1e-300;
+        y = y.start - margin..y.end + margin;
+        let right = bars.iter().map(|bar| bar.0).fold(1.0, f64::max) + 0.5;
+        let mut chart = ChartBuilder::on(root)
+            .caption(title, (FONT, 15).into_font().color(&INK))
+            .margin(6)
+            .margin_right(18)
+            .x_label_area_size(40)
+            .y_label_area_size(64)
+            .build_cartesian_2d(0.5..right, y)
+            .map_err(drawing_error)?;
+        chart
+            .configure_mesh()
+            .axis_style(INK.mix(0.55))
+            .bold_line_style(INK.mix(0.12))
+            .light_line_style(TRANSPARENT)
+            .label_style((FONT, 12).into_font().color(&INK))
+            .x_labels(12)
+            .y_labels(6)
+            .x_label_formatter(&|x| number(*x))
+            .y_label_formatter(&|y| number(*y))
+            .x_desc(horizontal)
+            .axis_desc_style((FONT, 13).into_font().color(&INK))
+            .draw()
+            .map_err(drawing_error)?;
+        let line = TRUTH.stroke_width(2);
+        chart
+            .draw_series(bars.iter().map(|&(x, v, r)| PathElement::new([(x, v - r), (x, v + r)], line)))
+            .map_err(drawing_error)?;
+        chart
+            .draw_series(bars.iter().map(|&(x, v, _)| Circle::new((x, v), 2, SOLUTION.filled())))
+            .map_err(drawing_error)?;
+        Ok(Vec::new())
+    })
 }
 
 /// A learned spectrum: weights (as a fraction of the largest, logarithmic) over frequencies, with true frequencies marked.

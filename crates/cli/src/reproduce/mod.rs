@@ -4,6 +4,9 @@
 //! was stopped goes on where it stood ([`CellLog`]). In the end its tables are written as `table.md`, `table.json` and drawings.
 
 mod gp_hm;
+mod masha;
+mod one_connection;
+mod linf_regression;
 
 use std::fs;
 use std::io::Write as _;
@@ -22,6 +25,7 @@ use crate::solve::use_threads;
 const EXAMPLES: &str = "\
 Examples:
   mathesis reproduce gp-hm --quick
+  mathesis reproduce masha --runs eg,masha1-rand10
   mathesis reproduce gp-hm --problems u1,u3 --methods adam-gm,profiled-gm --adam-steps 20000
 
 Cells that are finished with the same options are taken from cells.jsonl in the output folder (see --fresh);
@@ -40,6 +44,12 @@ pub struct Arguments {
 enum Paper {
     /// Gaussian processes for high-frequency differential equations: eleven problems.
     GpHm(gp_hm::Arguments),
+    /// Saddle points with compressed communication: numbers sent until the solution is reached.
+    Masha(masha::Arguments),
+    /// Constraints of structural equation models: fourteen graphs, and the census of simple graphs.
+    OneConnection(one_connection::Arguments),
+    /// Sketched regression with coordinate-wise accuracy: seven tables.
+    LinfRegression(linf_regression::Arguments),
 }
 
 /// Arguments that every experiment has.
@@ -69,11 +79,17 @@ pub struct Common {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let common = match &arguments.paper {
         Paper::GpHm(arguments) => &arguments.common,
+        Paper::Masha(arguments) => &arguments.common,
+        Paper::OneConnection(arguments) => &arguments.common,
+        Paper::LinfRegression(arguments) => &arguments.common,
     };
     use_threads(common.threads)?;
     listen_for_interrupts();
     match &arguments.paper {
         Paper::GpHm(arguments) => gp_hm::run(arguments),
+        Paper::Masha(arguments) => masha::run(arguments),
+        Paper::OneConnection(arguments) => one_connection::run(arguments),
+        Paper::LinfRegression(arguments) => linf_regression::run(arguments),
     }
 }
 

@@ -5,6 +5,9 @@
 
 mod linear;
 mod pde;
+mod saddle;
+mod structural;
+mod regression;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -24,9 +27,10 @@ Examples:
   mathesis solve examples/poisson-high-frequency.toml
   mathesis solve examples/heat.toml --method finite-difference --output runs/heat-differences
   mathesis solve examples/poisson-2d.toml --json --quiet
+  mathesis solve examples/pressure-sphere.toml --method conjugate-gradient
 
 The run folder (runs/<file name>, numbered if that exists) holds report.html, run.json, the solution
-(CSV or NumPy arrays), the course of the solve and the drawings.
+(CSV, NumPy arrays or Matrix Market), the course of the solve and the drawings.
 Ctrl-C stops the method and saves the best state that it has reached.";
 
 /// Arguments of `solve`.
@@ -67,6 +71,9 @@ struct Room {
 
 const ROOMS: &[Room] = &[
     Room { table: "equation", problems: "a differential equation", solve: pde::solve },
+    Room { table: "saddle-point", problems: "a saddle point", solve: saddle::solve },
+    Room { table: "structural-model", problems: "a structural equation model", solve: structural::solve },
+    Room { table: "regression", problems: "a regression", solve: regression::solve },
     Room { table: "linear-system", problems: "a linear system", solve: linear::solve },
 ];
 
