@@ -13,8 +13,8 @@
 pub mod linear;
 pub mod pde;
 mod progress;
-pub mod saddle;
 pub mod regression;
+pub mod saddle;
 pub mod statement;
 pub mod structural;
 
