@@ -5,9 +5,9 @@
 //!
 //! - [`linear`]: sparse symmetric systems with millions of unknowns;
 //! - [`pde`]: differential equations on boxes;
+//! - [`regression`]: linear least squares, by random sketches and directly;
 //! - [`saddle`]: variational inequalities and saddle points, with compressed communication;
 //! - [`structural`]: linear structural equation models of mixed graphs;
-//! - [`regression`]: linear least squares, by random sketches and directly;
 //! - [`statement`]: what all problem files share.
 
 pub mod linear;

@@ -195,15 +195,17 @@ impl<'a> Rank<'a> {
         if !(last || explodes || iteration.is_multiple_of(self.plan.record_every)) {
             return Ok(Tag::Continue);
         }
-        if size.is_finite() {
-            self.scale = size;
-        }
         let traffic = self.traffic();
         let word = self.monitor.as_mut().map(|monitor| monitor.check(iteration, z, step, traffic));
-        match &mut self.star {
-            Some(star) => star.word(word),
-            None => Ok(word.unwrap_or(Tag::Stop)),
+        let word = match &mut self.star {
+            Some(star) => star.word(word)?,
+            None => word.unwrap_or(Tag::Stop),
+        };
+        // A point that is given up sets no scale for what comes after it.
+        if word != Tag::Halve {
+            self.scale = size;
         }
+        Ok(word)
     }
 
     fn traffic(&self) -> Traffic {

@@ -272,7 +272,7 @@ impl Description {
         let game = matches!(self.operator, Family::MatrixGame | Family::PolicemanBurglar);
         let bilinear = match self.operator {
             Family::Bilinear | Family::MatrixGame if self.matrices.is_some() => {
-                Some(self.from_files(folder, if game { 0.0 } else { regularisation(0.0)? })?)
+                Some(self.read_matrices(folder, if game { 0.0 } else { regularisation(0.0)? })?)
             }
             Family::Bilinear => {
                 let problem = Bilinear::gaussian(dimension, workers, seed);
@@ -328,7 +328,7 @@ impl Description {
         made(Arc::new(regression), Constraint::pair(ball(radii.0), ball(radii.1)))
     }
 
-    fn from_files(&self, folder: &Path, regularisation: f64) -> Result<Bilinear, Complaint> {
+    fn read_matrices(&self, folder: &Path, regularisation: f64) -> Result<Bilinear, Complaint> {
         let Some(path) = &self.matrices else { return Err(("matrices", "expected a file".to_string())) };
         let (shape, values) = array(&folder.join(path)).map_err(|message| ("matrices", message))?;
         let (given, n, m) = match shape.as_slice() {

@@ -299,7 +299,7 @@ fn divergence_halves_the_step_and_says_so() {
     assert!(solution.value.iter().all(|v| v.is_finite()));
 }
 
-/// The value of a matrix game by the simplex method (Bland's rule): with payoffs above 0, max Σu subject to Au ≤ 1, u ≥ 0 is 1/value.
+/// The value of a matrix game whose columns minimise, by the simplex method (Bland's rule): with payoffs above 0, max Σu subject to Au ≤ 1, u ≥ 0 is 1/value.
 fn game_value(a: &Mat<f64>) -> f64 {
     let (rows, columns) = (a.nrows(), a.ncols());
     let shift = 1.0
@@ -342,11 +342,11 @@ fn game_value(a: &Mat<f64>) -> f64 {
 
 #[test]
 fn matrix_games_reach_the_value_of_the_linear_program() {
-    // min over x (rows), max over y (columns).
-    assert!((game_value(&Mat::from_fn(2, 2, |i, j| if i == j { 1.0 } else { -1.0 })) - 0.0).abs() < 1e-12);
+    assert!((game_value(&Mat::from_fn(1, 2, |_, j| if j == 0 { 2.0 } else { -1.0 })) + 1.0).abs() < 1e-12);
     let game = Bilinear::random_game(12, 9, 3, 4).centred_for_simplices();
     let original = Bilinear::random_game(12, 9, 3, 4).matrix();
-    let value = game_value(&original);
+    // Here the rows minimise.
+    let value = game_value(&original.transpose().to_owned());
     let set = Constraint::pair((12, Constraint::Simplex), (9, Constraint::Simplex));
     let problem = Problem::new(Arc::new(game.clone()), set).unwrap();
     for name in [Algorithm::Masha1, Algorithm::MirrorProx, Algorithm::Extragradient, Algorithm::Optimistic] {
@@ -358,7 +358,7 @@ fn matrix_games_reach_the_value_of_the_linear_program() {
         let solution = run(&problem, &method);
         assert_eq!(solution.status, Status::Converged, "{name:?} {:?}", solution.history.last());
         let gap = solution.certificate.gap.unwrap();
-        assert!(gap <= 1e-4 && gap >= -1e-12);
+        assert!((-1e-12..=1e-4).contains(&gap));
         // The best replies bracket the value, and the point's own value lies within the gap of it.
         let (x, y) = solution.value.split_at(12);
         let best_of_y =

@@ -329,10 +329,10 @@ impl Operator for Bilinear {
 /// The largest singular value: exact up to 600 rows or columns, by power iteration above.
 pub(super) fn spectral_norm(matrix: MatRef<'_, f64>) -> f64 {
     let (n, m) = (matrix.nrows(), matrix.ncols());
-    if n.min(m) <= 600 {
-        if let Ok(values) = matrix.singular_values() {
-            return values.into_iter().fold(0.0, f64::max);
-        }
+    if n.min(m) <= 600
+        && let Ok(values) = matrix.singular_values()
+    {
+        return values.into_iter().fold(0.0, f64::max);
     }
     let mut vector = Stream::new(0, Purpose::Measurement, 0, 0).normals(m);
     let mut estimate = 0.0;

@@ -196,7 +196,7 @@ impl<'a> Star<'a> {
 
     /// At a worker: what the server sends.
     pub fn receive_down(&mut self, codec: &Codec) -> Result<Vec<f64>, SolveError> {
-        let (tag, bytes) = self.from_server()?;
+        let (tag, bytes) = self.receive_from_server()?;
         if tag != Tag::Vector {
             return Err(SolveError::ToldToEnd);
         }
@@ -214,7 +214,7 @@ impl<'a> Star<'a> {
                 }
                 Ok(word)
             }
-            None => Ok(self.from_server()?.0),
+            None => Ok(self.receive_from_server()?.0),
         }
     }
 
@@ -232,7 +232,7 @@ impl<'a> Star<'a> {
         }
     }
 
-    fn from_server(&mut self) -> Result<(Tag, Vec<u8>), SolveError> {
+    fn receive_from_server(&mut self) -> Result<(Tag, Vec<u8>), SolveError> {
         // The server may itself wait for a slow worker first, so it is given longer than a worker is.
         let (tag, bytes) = self.link.receive(0, self.timeout * 3)?;
         if tag == Tag::Failure { Err(SolveError::ToldToEnd) } else { Ok((tag, bytes)) }
