@@ -1,5 +1,6 @@
 //! The `mathesis` binary: argument parsing, progress, tables and reports around the library crates. No method lives here.
 
+mod direction_network;
 mod experiments;
 mod failure;
 mod outcome;
@@ -10,6 +11,7 @@ mod report;
 mod reproduce;
 mod run_folder;
 mod solve;
+mod train;
 
 use std::process::ExitCode;
 
@@ -40,6 +42,8 @@ struct CommandLine {
 enum Verb {
     /// Solve the problem that a file states, and write a run folder with a report.
     Solve(solve::Arguments),
+    /// Train the network that a file states, and write its weights and a run folder with a report.
+    Train(train::Arguments),
     /// List the published methods with their state.
     Papers(papers::Arguments),
     /// Run a published experiment and set the measured figures beside the published ones.
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
 
     let outcome = match command_line.verb {
         Verb::Solve(arguments) => solve::run(&arguments),
+        Verb::Train(arguments) => train::run(&arguments),
         Verb::Papers(arguments) => papers::run(&arguments),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
     };

@@ -3,6 +3,7 @@
 //! An experiment is a set of cells, such as problem by method. Each finished cell is appended to `cells.jsonl` at once, so a run that
 //! was stopped goes on where it stood ([`CellLog`]). In the end its tables are written as `table.md`, `table.json` and drawings.
 
+mod dcdm;
 mod gp_hm;
 mod linf_regression;
 mod masha;
@@ -42,6 +43,8 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Paper {
+    /// Deep conjugate directions for pressure systems: four scenes on three grids.
+    Dcdm(dcdm::Arguments),
     /// Gaussian processes for high-frequency differential equations: eleven problems.
     GpHm(gp_hm::Arguments),
     /// Saddle points with compressed communication: numbers sent until the solution is reached.
@@ -78,6 +81,7 @@ pub struct Common {
 /// [`Failure::Input`] for cells that do not exist, [`Failure::Work`] if cells fail or the folder cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let common = match &arguments.paper {
+        Paper::Dcdm(arguments) => &arguments.common,
         Paper::GpHm(arguments) => &arguments.common,
         Paper::Masha(arguments) => &arguments.common,
         Paper::OneConnection(arguments) => &arguments.common,
@@ -86,6 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     use_threads(common.threads)?;
     listen_for_interrupts();
     match &arguments.paper {
+        Paper::Dcdm(arguments) => dcdm::run(arguments),
         Paper::GpHm(arguments) => gp_hm::run(arguments),
         Paper::Masha(arguments) => masha::run(arguments),
         Paper::OneConnection(arguments) => one_connection::run(arguments),

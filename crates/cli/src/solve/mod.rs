@@ -167,12 +167,26 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let Some(outcome) = (room.solve)(&request)? else { return Ok(()) };
     let name = arguments.file.file_stem().map_or("run".into(), |stem| stem.to_string_lossy());
-    let record = RunRecord::new(&name, &outcome);
-    let folder = write(&record, &outcome, arguments.output.as_deref())?;
-    if arguments.json {
+    conclude(&name, &outcome, arguments.output.as_deref(), arguments.json, arguments.quiet)
+}
+
+/// Write the run folder of an outcome and print what came out.
+///
+/// # Errors
+/// [`Failure::Told`] if the outcome is not done, [`Failure::Work`] if the folder cannot be written.
+pub fn conclude(
+    name: &str,
+    outcome: &Outcome,
+    output: Option<&Path>,
+    json: bool,
+    quiet: bool,
+) -> Result<(), Failure> {
+    let record = RunRecord::new(name, outcome);
+    let folder = write(&record, outcome, output)?;
+    if json {
         print_json(&record, &folder)?;
-    } else if !arguments.quiet {
-        println!("{}", summary(&outcome, &folder));
+    } else if !quiet {
+        println!("{}", summary(outcome, &folder));
     }
     if outcome.result.done { Ok(()) } else { Err(Failure::Told) }
 }
