@@ -198,9 +198,12 @@ mod tests {
                         for up in [false, true] {
                             let mut other = p;
                             other[axis] = if up { p[axis] + 1 } else { p[axis].wrapping_sub(1) };
-                            let inside = other[axis] < cells[axis];
-                            let there = (other[0] * 4 + other[1]) * 6 + other[2];
-                            count += usize::from(if inside { there != solid } else { !singular });
+                            // Below zero wraps around to far beyond the box.
+                            count += usize::from(if other[axis] < cells[axis] {
+                                (other[0] * 4 + other[1]) * 6 + other[2] != solid
+                            } else {
+                                !singular
+                            });
                         }
                     }
                     if i == solid { 0.0 } else { count as f32 }
