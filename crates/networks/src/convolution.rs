@@ -389,11 +389,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::random::Random;
+    use mathesis_algebra::random::Sequence;
 
     type Primitive = FloatTensor<Flex>;
 
-    fn draw(random: &mut Random, shape: &[usize]) -> Primitive {
+    fn draw(random: &mut Sequence, shape: &[usize]) -> Primitive {
         let values: Vec<f32> =
             (0..shape.iter().product::<usize>()).map(|_| random.symmetric() as f32).collect();
         Flex::float_from_data(TensorData::new(values, shape.to_vec()), &Default::default())
@@ -418,7 +418,7 @@ mod tests {
             batch in 1_usize..3, x in 1_usize..4, y in 1_usize..4, z in 1_usize..4,
             channels_in in 1_usize..18, channels_out in 1_usize..18, rectify: bool, seed: u64,
         ) {
-            let mut random = Random::new(seed);
+            let mut random = Sequence::new(seed);
             let cells = [2 * x, 2 * y, 2 * z];
             let input = draw(&mut random, &[batch, cells[0], cells[1], cells[2], channels_in]);
             let weights = draw(&mut random, &[3, 3, 3, channels_in, channels_out]);

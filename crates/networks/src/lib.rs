@@ -8,4 +8,3 @@
 
 pub mod convolution;
 pub mod direction_network;
-mod random;

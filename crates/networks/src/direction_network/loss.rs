@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
     use crate::direction_network::{DirectionNetworkConfig, Layer, Weights};
-    use crate::random::Random;
+    use mathesis_algebra::random::Sequence;
 
     /// The loss with plain loops in double precision.
     fn exact(
@@ -186,7 +186,7 @@ mod tests {
     fn the_gradient_is_that_of_finite_differences() {
         let config = DirectionNetworkConfig { channels: 3, pairs_before: 2, pairs_half: 1, pairs_after: 1 };
         let cells = [4, 4, 6];
-        let mut random = Random::new(8);
+        let mut random = Sequence::new(8);
         // A box with one solid cell, open and closed.
         for singular in [false, true] {
             let solid = 29;

@@ -232,7 +232,7 @@ mod tests {
             ),
         ] {
             let weights = Weights::glorot(config, 3);
-            let mut random = crate::random::Random::new(4);
+            let mut random = mathesis_algebra::random::Sequence::new(4);
             let residual: Vec<f32> =
                 (0..cells.iter().product::<usize>()).map(|_| random.symmetric() as f32).collect();
             let data = TensorData::new(residual.clone(), [1, cells[0], cells[1], cells[2], 1]);

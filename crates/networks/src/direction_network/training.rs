@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::{DirectionNetwork, DirectionNetworkConfig, VoxelSystem, Weights};
-use crate::random::Random;
+use mathesis_algebra::random::Sequence;
 
 /// How to train. The published program: a learning rate of 1e-4, batches of 10.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,7 +150,7 @@ pub fn train(
         sum / validation.len() as f64
     };
 
-    let mut random = Random::new(options.seed ^ 0x5eed);
+    let mut random = Sequence::new(options.seed ^ 0x5eed);
     let mut network = config.init(options.seed, &device);
     let mut adam = AdamConfig::new().with_epsilon(1e-7).init();
     let steps_each = training.len().div_ceil(options.batch);
@@ -248,7 +248,7 @@ fn split(
         )));
     }
     let aside = ((count as f64 * options.validation).round() as usize).clamp(1, count - 1);
-    let mut order = Random::new(options.seed).permutation(count);
+    let mut order = Sequence::new(options.seed).permutation(count);
     let training = order.split_off(aside);
     Ok((training, order))
 }
@@ -263,7 +263,7 @@ mod tests {
     /// An open box of 4³ cells with smooth vectors on it.
     fn example() -> (VoxelSystem, Vec<f32>) {
         let system = VoxelSystem { cells: [4; 3], diagonal: vec![6.0; 64], singular: false };
-        let mut random = Random::new(3);
+        let mut random = Sequence::new(3);
         let mut vectors = Vec::new();
         for _ in 0..40 {
             let c: Vec<f64> = (0..8).map(|_| random.symmetric()).collect();

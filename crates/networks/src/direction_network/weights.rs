@@ -7,7 +7,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::DirectionNetworkConfig;
-use crate::random::Random;
+use mathesis_algebra::random::Sequence;
 
 /// The key of the configuration in a file's metadata.
 const CONFIGURATION: &str = "direction-network";
@@ -81,7 +81,7 @@ pub enum WeightsError {
 impl Weights {
     /// Random weights, uniform within `±√(6 / (inputs + outputs))` (Glorot), and biases of zero.
     pub fn glorot(config: DirectionNetworkConfig, seed: u64) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Sequence::new(seed);
         let mut layers = shapes(&config).into_iter().map(|(_, shape)| {
             let (inputs, outputs) = (shape[shape.len() - 2], shape[shape.len() - 1]);
             let taps: usize = shape[..shape.len() - 2].iter().product();
