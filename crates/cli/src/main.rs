@@ -9,6 +9,7 @@ mod progress;
 mod record;
 mod report;
 mod reproduce;
+mod run;
 mod run_folder;
 mod solve;
 mod train;

@@ -1,6 +1,5 @@
 //! `mathesis train`: a file that says what network to train on what; weights and a run folder with a report out.
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -19,11 +18,11 @@ use toml::Spanned;
 
 use crate::failure::Failure;
 use crate::outcome::{Artefact, Fact, Figure, Outcome, ResultRecord, StatementRow, Tone, Verdict};
-use crate::progress::{Monitor, listen_for_interrupts};
+use crate::progress::Monitor;
 use crate::record::{figure, seconds};
 use crate::report::plots::{self, Curve, Ink, Panel};
-use crate::run_folder::check_output;
-use crate::solve::{conclude, csv, use_threads};
+use crate::run::RunArguments;
+use crate::solve::csv;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,26 +36,11 @@ Ctrl-C stops the training and saves the best weights so far.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The file with a table [direction-network].
-    file: PathBuf,
-    /// The run folder; one of an earlier run is replaced, a folder with anything else in it is refused.
-    #[arg(short, long, value_name = "FOLDER")]
-    output: Option<PathBuf>,
-    /// Print the result as JSON on standard output instead of a table.
-    #[arg(long)]
-    json: bool,
-    /// Threads to use [default: one for each core].
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-    /// Draw random numbers from this seed instead of the file's.
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    #[command(flatten)]
+    run: RunArguments,
     /// Train for so many epochs instead of the file's.
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Show no progress, notes or table.
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 #[derive(Deserialize)]
@@ -163,29 +147,24 @@ enum Basis {
 /// # Errors
 /// [`Failure::Input`] if the file or an argument is wrong, and then nothing is written; else [`Failure::Work`].
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let file = arguments.file.display().to_string();
-    let text = std::fs::read_to_string(&arguments.file)
-        .map_err(|error| Failure::input(format!("cannot read {file}: {error}")))?;
-    if let Some(folder) = &arguments.output {
-        check_output(folder)?;
-    }
+    let run = &arguments.run;
+    let (file, text) = run.read()?;
     let stated: File = statement::read(&text).map_err(|error| Failure::statement(error, &file, &text))?;
     let span = stated.direction_network.span();
     let refuse =
         |message: String| Failure::statement(StatementError::new(message, span.clone()), &file, &text);
     let mut plan = stated.direction_network.into_inner();
     plan.epochs = arguments.epochs.unwrap_or(plan.epochs);
-    plan.seed = arguments.seed.unwrap_or(plan.seed);
-    let target = arguments.file.parent().unwrap_or(Path::new("")).join(&plan.weights);
+    plan.seed = run.seed.unwrap_or(plan.seed);
+    let target = run.file.parent().unwrap_or(Path::new("")).join(&plan.weights);
     if let Some(parent) = target.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
     {
         return Err(refuse(format!("the folder {} for the weights does not exist", parent.display())));
     }
-    use_threads(arguments.threads)?;
-    listen_for_interrupts();
+    run.begin()?;
 
     let grid = PressureGrid::empty(&plan.cells, plan.outside).map_err(|error| refuse(error.to_string()))?;
-    if !arguments.quiet && !arguments.json {
+    if !run.quiet && !run.json {
         eprintln!("making {} training vectors", plan.training_vectors);
     }
     let set = training_set(&grid, &plan).map_err(|error| refuse(error.to_string()))?;
@@ -205,7 +184,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         validation: plan.validation,
         seed: plan.seed,
     };
-    let mut monitor = Monitor::new("training", arguments.quiet);
+    let mut monitor = Monitor::new("training", run.quiet);
     let trained = train(config, &system, &set.values, &options, &Device::flex(), &mut |progress| {
         let validation = progress
             .epochs
@@ -223,9 +202,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .weights
         .save(&target)
         .map_err(|error| Failure::work(format!("cannot write {}: {error}", target.display())))?;
-    let name = arguments.file.file_stem().map_or("training".into(), |stem| stem.to_string_lossy());
-    let outcome = outcome(stated.title, &plan, config, &set, &training, &target)?;
-    conclude(&name, &outcome, arguments.output.as_deref(), arguments.json, arguments.quiet)
+    run.conclude(&outcome(stated.title, &plan, config, &set, &training, &target)?)
 }
 
 fn training_set(grid: &PressureGrid, plan: &Plan) -> Result<TrainingSet, LinearError> {
