@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use mathesis_algebra::convolution::{Convolution, Epilogue, Volume};
 use mathesis_networks::direction_network::{InferenceNetwork, Weights};
+use mathesis_solvers::Status;
 use mathesis_solvers::linear::{DirectionProposal, Matrix, Method, Solution, Statement, options, solve};
 use serde::{Deserialize, Serialize};
 
-use super::{CellLog, Common, Stamp, output_folder, write_whole};
+use super::{CellLog, Common, Finished, Stamp, output_folder, write_tables};
 use crate::direction_network::{self, NetworkProposal};
 use crate::failure::Failure;
-use crate::progress::{Monitor, interrupted};
+use crate::progress::Monitor;
 use crate::record::{figure, now, seconds, status_text};
 
 const PAPER: &str = "dcdm";
@@ -48,12 +49,29 @@ struct Scene {
     right_side: RightSide,
 }
 
+impl std::fmt::Display for Scene {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let n = self.cells;
+        write!(f, "{n}³ {} {}", self.obstacle.name(), self.right_side.name())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Obstacle {
     None,
     Sphere,
     Bunny,
+}
+
+impl Obstacle {
+    fn name(self) -> &'static str {
+        match self {
+            Obstacle::None => "none",
+            Obstacle::Sphere => "sphere",
+            Obstacle::Bunny => "bunny",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +165,19 @@ struct Cell {
     stamp: Stamp,
 }
 
+impl Finished for Cell {
+    fn stamp(&self) -> &Stamp {
+        &self.stamp
+    }
+
+    fn short(&self) -> String {
+        match self.reached[2] {
+            Some((iterations, time)) => format!("{iterations} iterations, {}", seconds(time)),
+            None => format!("residual {} ({})", figure(self.residual), self.status),
+        }
+    }
+}
+
 /// The speed of the network on a grid.
 #[derive(Clone, Debug, Serialize)]
 struct Speed {
@@ -177,32 +208,29 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut cells = Vec::new();
     for (index, &(scene, method)) in plan.iter().enumerate() {
         let network = matches!(method, CellMethod::DeepConjugateDirections(_)).then_some(mark);
-        let known = log.find(|cell| cell.scene == scene && cell.method == method && cell.network == network);
-        let cell = match known {
-            Some(cell) => cell.clone(),
-            None => {
-                let label = format!("{}/{} {}", index + 1, plan.len(), method.name());
-                let mut monitor = Monitor::new(&label, false).with_time_limit(common.time_limit);
-                let cell = measure(scene, method, network, &weights, data.as_deref(), &mut monitor)?;
-                monitor.finish();
-                if interrupted() {
-                    return Err(Failure::work("stopped; the finished cells are kept"));
-                }
-                log.append(&cell)?;
-                cell
-            }
+        let label = format!("[{}/{}] {} {}", index + 1, plan.len(), scene, method.name());
+        // What the time limit has cut is run again.
+        let cut = status_text(&Status::Interrupted);
+        let answers = |cell: &Cell| {
+            cell.scene == scene && cell.method == method && cell.network == network && cell.status != cut
+        };
+        let measure = || {
+            let mut monitor = Monitor::new(&label, false).with_time_limit(common.time_limit);
+            let cell = measure(scene, method, network, &weights, data.as_deref(), &mut monitor);
+            monitor.finish();
+            cell
+        };
+        let Some(cell) = log.cell(&label, answers, measure)? else {
+            return Err(Failure::work("stopped; the finished cells are kept"));
         };
         cells.push(cell);
     }
     let grids: &[usize] = if common.quick { &[16, 32] } else { &[16, 32, 64, 128] };
     let speeds: Vec<Speed> = grids.iter().map(|&n| speed(n, &weights)).collect();
     let table = table(&cells, &speeds);
-    write_whole(&folder.join("table.md"), &table)?;
     let json = serde_json::json!({ "finished": now(), "cells": cells, "speeds": speeds });
-    write_whole(&folder.join("table.json"), &serde_json::to_string_pretty(&json).map_err(Failure::work)?)?;
     println!("{table}");
-    println!("written to {}", folder.display());
-    Ok(())
+    write_tables(&folder, &table, &serde_json::to_string_pretty(&json).map_err(Failure::work)?)
 }
 
 /// What is measured: every scene by every method, and other numbers of previous directions at 16³.
@@ -237,9 +265,8 @@ fn measure(
 ) -> Result<Cell, Failure> {
     let Scene { cells: n, obstacle, right_side } = scene;
     let obstacle = match obstacle {
-        Obstacle::None => "none".to_string(),
-        Obstacle::Sphere => "sphere".to_string(),
         Obstacle::Bunny => format!("bunny-voxels/bunny{n}.bits"),
+        obstacle => obstacle.name().to_string(),
     };
     let text = format!(
         "[linear-system]\nright-side = \"{}\"\nseed = 1\n\
@@ -342,7 +369,7 @@ fn table(cells: &[Cell], speeds: &[Speed]) -> String {
             (Some(ours), Some(gradient)) => format!("{:.2}", ours / gradient),
             _ => "–".into(),
         };
-        let obstacle = format!("{obstacle:?}").to_lowercase();
+        let obstacle = obstacle.name();
         let [a, b, c] = cell.reached.map(show);
         let _ = writeln!(
             text,
@@ -365,7 +392,7 @@ fn table(cells: &[Cell], speeds: &[Speed]) -> String {
             _ => "–".into(),
         };
         let (ours, gradient) = (growth(cell.method), growth(CellMethod::ConjugateGradient));
-        let obstacle = format!("{:?}", cell.scene.obstacle).to_lowercase();
+        let obstacle = cell.scene.obstacle.name();
         let _ = writeln!(text, "| {obstacle} | {} | {ours} | {gradient} |", cell.scene.right_side.name());
     }
     text.push_str(
