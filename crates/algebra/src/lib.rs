@@ -1,5 +1,6 @@
-//! Numeric multilinear algebra over plain slices: linear operators with declared structure, and tensor contraction.
+//! Numeric multilinear algebra over plain slices: linear operators with declared structure, tensor contraction, convolution.
 //!
+//! - [`convolution`]: three-dimensional convolution layers, forwards and backwards;
 //! - [`hadamard`]: the fast Walsh–Hadamard transform;
 //! - [`monarch`]: products of block-diagonal matrices and digit permutations;
 //! - [`number_format`]: numbers of few bits (bipolar and ternary integers, 8-bit floats, multiplication by addition) and their products;
@@ -8,6 +9,7 @@
 //! - [`sketch`]: random sketches, applied without being written out;
 //! - [`tensor`]: dense row-major tensors and products along one of their modes.
 
+pub mod convolution;
 pub mod hadamard;
 pub mod monarch;
 pub mod number_format;

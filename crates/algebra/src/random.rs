@@ -1,7 +1,8 @@
-//! Random numbers that are addressed instead of drawn: number `k` of a stream is a hash of the stream's key and `k`.
+//! Random numbers from seeds, the same on every machine.
 //!
-//! What depends on them is then the same whatever the order and the number of threads in which it is computed, and a row of a
-//! random matrix needs no other row. The hash is SplitMix64's finaliser (Steele, Lea, Flood 2014, in Stafford's variant 13),
+//! A [`Sequence`] is drawn in order. A [`Stream`] is addressed instead: its number `k` is a hash of the stream's key and `k`. What
+//! depends on a stream is then the same whatever the order and the number of threads in which it is computed, and a row of a
+//! random matrix needs no other row. The hash of both is SplitMix64's finaliser (Steele, Lea, Flood 2014, in Stafford's variant 13),
 //! applied twice so that streams whose keys differ by a multiple of the increment do not overlap.
 
 /// A sequence of independent random numbers with random access.
@@ -69,9 +70,84 @@ impl Stream {
     }
 }
 
+/// Random numbers that are drawn one after the other: the SplitMix64 generator.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    state: u64,
+    spare_normal: Option<f64>,
+}
+
+impl Sequence {
+    /// The sequence of a seed.
+    pub fn new(seed: u64) -> Self {
+        Sequence { state: seed, spare_normal: None }
+    }
+
+    /// 64 random bits.
+    pub fn bits(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(INCREMENT);
+        mix(self.state)
+    }
+
+    /// Uniform in [0, 1).
+    pub fn uniform(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Uniform in [-1, 1).
+    pub fn symmetric(&mut self) -> f64 {
+        2.0 * self.uniform() - 1.0
+    }
+
+    /// Two standard normal numbers, by the Box–Muller transform.
+    pub fn normal_pair(&mut self) -> (f64, f64) {
+        // 1 - u lies in (0, 1], so the logarithm is finite.
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        let (sine, cosine) = (std::f64::consts::TAU * self.uniform()).sin_cos();
+        (radius * cosine, radius * sine)
+    }
+
+    /// Standard normal; the second of each pair is kept for the next call.
+    pub fn normal(&mut self) -> f64 {
+        if let Some(spare) = self.spare_normal.take() {
+            return spare;
+        }
+        let (normal, spare) = self.normal_pair();
+        self.spare_normal = Some(spare);
+        normal
+    }
+
+    /// A uniformly random permutation of `0..count` (Fisher and Yates).
+    pub fn permutation(&mut self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        for last in (1..count).rev() {
+            order.swap(last, (self.bits() % (last as u64 + 1)) as usize);
+        }
+        order
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sequences_are_those_of_splitmix64_and_have_the_moments() {
+        // The first outputs of the reference generator for the seed 1234567.
+        let mut sequence = Sequence::new(1_234_567);
+        assert_eq!(
+            [sequence.bits(), sequence.bits()],
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]
+        );
+        let mut normal = Sequence::new(7);
+        let sample: Vec<f64> = (0..100_000).map(|_| normal.normal()).collect();
+        let moment = |k: i32| sample.iter().map(|x| x.powi(k)).sum::<f64>() / sample.len() as f64;
+        assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.02);
+        assert!(moment(3).abs() < 0.05 && (moment(4) - 3.0).abs() < 0.1);
+        let symmetric: Vec<f64> = (0..10_000).map(|_| sequence.symmetric()).collect();
+        assert!(symmetric.iter().all(|x| (-1.0..1.0).contains(x)) && symmetric.iter().any(|x| *x < -0.9));
+        assert_ne!(Sequence::new(1).bits(), Sequence::new(2).bits());
+    }
 
     #[test]
     fn moments_are_those_of_the_distributions() {
@@ -93,12 +169,13 @@ mod tests {
     #[test]
     fn permutations_are_permutations() {
         for count in [0, 1, 2, 17, 1000] {
-            let mut order = Stream::new(3, 0).permutation(count);
-            if count > 10 {
-                assert!(order.iter().enumerate().any(|(i, k)| i != *k));
+            for mut order in [Stream::new(3, 0).permutation(count), Sequence::new(3).permutation(count)] {
+                if count > 10 {
+                    assert!(order.iter().enumerate().any(|(i, k)| i != *k));
+                }
+                order.sort_unstable();
+                assert!(order.iter().enumerate().all(|(i, k)| i == *k));
             }
-            order.sort_unstable();
-            assert!(order.iter().enumerate().all(|(i, k)| i == *k));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The `mathesis` binary: argument parsing, progress, tables and reports around the library crates. No method lives here.
 
 mod check;
+mod direction_network;
 mod experiments;
 mod failure;
 mod outcome;
@@ -9,8 +10,10 @@ mod progress;
 mod record;
 mod report;
 mod reproduce;
+mod run;
 mod run_folder;
 mod solve;
+mod train;
 
 use std::process::ExitCode;
 
@@ -44,6 +47,8 @@ enum Verb {
     Solve(solve::Arguments),
     /// Say whether two mathematical answers are equal, and why; one pair or a file of pairs.
     Check(check::Arguments),
+    /// Train the network that a file states, and write its weights and a run folder with a report.
+    Train(train::Arguments),
     /// List the published methods with their state.
     Papers(papers::Arguments),
     /// Run a published experiment and set the measured figures beside the published ones.
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
     let outcome = match command_line.verb {
         Verb::Solve(arguments) => solve::run(&arguments),
         Verb::Check(arguments) => check::run(&arguments),
+        Verb::Train(arguments) => train::run(&arguments),
         Verb::Papers(arguments) => papers::run(&arguments),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
     };

@@ -80,6 +80,34 @@ impl Monitor {
         self
     }
 
+    /// Show that `done` of `planned` steps are done, with figures in words; tells whether to go on.
+    pub fn show(&mut self, done: usize, planned: usize, figures: &str) -> ControlFlow<()> {
+        match &mut self.display {
+            Display::None => {}
+            Display::Bar(bar) => {
+                bar.set_length(planned as u64);
+                bar.set_position(done as u64);
+                bar.set_message(figures.to_string());
+            }
+            Display::Lines { last } => {
+                let due = last.unwrap_or(self.start).elapsed() >= LINE_INTERVAL;
+                if due && done > 0 {
+                    let elapsed = self.start.elapsed().as_secs_f64();
+                    let left = elapsed / done as f64 * planned.saturating_sub(done) as f64;
+                    let label = &self.label;
+                    eprintln!(
+                        "{label}: iteration {done} of {planned}, {elapsed:.0} s, about {left:.0} s left; {figures}"
+                    );
+                    *last = Some(Instant::now());
+                }
+            }
+        }
+        if self.time_limit.is_some_and(|limit| self.start.elapsed() >= limit) {
+            self.out_of_time = true;
+        }
+        if interrupted() || self.out_of_time { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
     /// Take the bar away.
     pub fn finish(&self) {
         if let Display::Bar(bar) = &self.display {
@@ -99,34 +127,7 @@ fn figures(progress: &Progress) -> String {
 
 impl Observer for Monitor {
     fn progress(&mut self, progress: Progress) -> ControlFlow<()> {
-        match &mut self.display {
-            Display::None => {}
-            Display::Bar(bar) => {
-                bar.set_length(progress.planned as u64);
-                bar.set_position(progress.iteration as u64);
-                bar.set_message(figures(&progress));
-            }
-            Display::Lines { last } => {
-                let due = last.unwrap_or(self.start).elapsed() >= LINE_INTERVAL;
-                if due && progress.iteration > 0 {
-                    let elapsed = self.start.elapsed().as_secs_f64();
-                    let rest = progress.planned.saturating_sub(progress.iteration) as f64;
-                    let left = elapsed / progress.iteration as f64 * rest;
-                    eprintln!(
-                        "{}: iteration {} of {}, {elapsed:.0} s, about {left:.0} s left; {}",
-                        self.label,
-                        progress.iteration,
-                        progress.planned,
-                        figures(&progress)
-                    );
-                    *last = Some(Instant::now());
-                }
-            }
-        }
-        if self.time_limit.is_some_and(|limit| self.start.elapsed() >= limit) {
-            self.out_of_time = true;
-        }
-        if interrupted() || self.out_of_time { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        self.show(progress.iteration, progress.planned, &figures(&progress))
     }
 
     fn note(&mut self, message: &str) {

@@ -2,9 +2,11 @@
 //!
 //! A room whose file is plain data reads it with [`read`]; one whose values are expressions walks the [`document`].
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use mathesis_symbolic::{Expr, ParseError, Symbol, parse, parse_equation};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -70,6 +72,97 @@ pub fn document(text: &str) -> Result<Spanned<DeTable<'_>>, StatementError> {
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, StatementError> {
     document(text)?;
     toml::from_str(text).map_err(|error| option_error("the file", &error, 0..0))
+}
+
+/// The `[method]` table of a problem file: which method is asked for, with which options.
+#[derive(Clone, Debug)]
+pub struct MethodTable<'i> {
+    /// The method's name, one of those that the room knows.
+    pub name: String,
+    /// Where things stand.
+    pub places: MethodPlaces,
+    options: Spanned<DeTable<'i>>,
+}
+
+/// Where a method and its options stand in a problem file, for complaints that arise only when the method is at work.
+#[derive(Clone, Debug, Default)]
+pub struct MethodPlaces {
+    /// The method's name, or the table if it has none; empty if there is no table.
+    pub method: Range<usize>,
+    options: HashMap<String, Range<usize>>,
+}
+
+impl MethodPlaces {
+    /// The place of an option, or of the method if the option is not given.
+    pub fn option(&self, key: &str) -> Range<usize> {
+        self.options.get(key).unwrap_or(&self.method).clone()
+    }
+}
+
+impl<'i> MethodTable<'i> {
+    /// The table of a document, for a room that knows the methods `names` and takes `usual` if none is named. With `wanted`,
+    /// another method than the file's is taken; the options of the file count if they are of the same method, else the
+    /// defaults do.
+    ///
+    /// # Errors
+    /// If the table or its name is of the wrong kind, or no method has the name.
+    pub fn read(
+        document: &DeTable<'i>,
+        names: &[&str],
+        usual: &str,
+        wanted: Option<&str>,
+    ) -> Result<Self, StatementError> {
+        let mut options = DeTable::new();
+        let mut places = MethodPlaces::default();
+        let mut name = None;
+        if let Some(value) = document.get("method") {
+            options =
+                table(value, "method", "[method] with `name = \"...\"` and the method's options")?.clone();
+            places.method = value.span();
+            for (key, value) in entries(&options) {
+                if key.text == "name" {
+                    places.method = value.span();
+                } else {
+                    places.options.insert(key.text, value.span());
+                }
+            }
+            if let Some(value) = options.remove("name") {
+                let Some(word) = value.get_ref().as_str() else {
+                    return Err(StatementError::new("the method's name is not a string", value.span())
+                        .expected(one_of(names)));
+                };
+                name = Some(word.to_string());
+            }
+        }
+        let unknown = |name: &str, span: Range<usize>| {
+            StatementError::new(format!("there is no method `{name}`"), span)
+                .expected(one_of(names))
+                .suggest(nearest(name, names.iter().copied()))
+        };
+        let mut name = name.unwrap_or_else(|| usual.to_string());
+        if !names.contains(&name.as_str()) {
+            return Err(unknown(&name, places.method));
+        }
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != name) {
+            if !names.contains(&wanted) {
+                return Err(unknown(wanted, 0..0));
+            }
+            name = wanted.to_string();
+            options = DeTable::new();
+            places.options.clear();
+        }
+        let options = Spanned::new(places.method.clone(), options);
+        Ok(MethodTable { name, places, options })
+    }
+
+    /// The options.
+    ///
+    /// # Errors
+    /// If they do not fit the type: an unknown option is answered with the nearest valid one.
+    pub fn options<T: Deserialize<'i>>(&self) -> Result<T, StatementError> {
+        T::deserialize(toml::de::Deserializer::from(self.options.clone()))
+            .map_err(|error| option_error(&format!("`{}`", self.name), &error, self.places.method.clone()))
+    }
 }
 
 /// A text of the file, the place of the whole value, and where the text itself starts if it stands there verbatim.

@@ -236,7 +236,7 @@ fn useless_proposals_are_replaced_by_the_residual() {
         let solution = solve(&system, &method, Some(&mut Useless(useless)), &mut Silent).unwrap();
         assert_eq!(solution.status, Status::Converged);
         assert!(solution.iterations.abs_diff(expected) <= 1, "{} {expected}", solution.iterations);
-        assert!(solution.notes.iter().any(|note| note.contains("proposals were no directions")));
+        assert!(solution.notes.iter().any(|note| note.contains("proposals were no good directions")));
     }
     let method = with_tolerance("deep-conjugate-directions", 1e-6);
     let error = solve(&system, &method, None, &mut Silent).unwrap_err();

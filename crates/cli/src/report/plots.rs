@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use base64::Engine;
+use plotters::chart::ChartContext;
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use crate::failure::Failure;
@@ -100,6 +102,58 @@ fn draw(
     Ok(format!("{}{}</svg>\n", &svg[..end], images.concat()))
 }
 
+type Chart<'a, 'b> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// What stands around a chart.
+struct Frame<'a> {
+    title: &'a str,
+    horizontal: &'a str,
+    x: Range<f64>,
+    y: Range<f64>,
+    x_labels: usize,
+    y_labels: usize,
+    y_label: &'a dyn Fn(&f64) -> String,
+}
+
+/// A chart with its title, axes and light horizontal lines.
+fn chart<'a, 'b>(area: &'b Area<'a>, frame: Frame<'_>) -> Result<Chart<'a, 'b>, Failure> {
+    let mut chart = ChartBuilder::on(area)
+        .caption(frame.title, (FONT, 15).into_font().color(&INK))
+        .margin(6)
+        .margin_right(18)
+        .x_label_area_size(40)
+        .y_label_area_size(64)
+        .build_cartesian_2d(frame.x, frame.y)
+        .map_err(drawing_error)?;
+    chart
+        .configure_mesh()
+        .axis_style(INK.mix(0.55))
+        .bold_line_style(INK.mix(0.12))
+        .light_line_style(TRANSPARENT)
+        .label_style((FONT, 12).into_font().color(&INK))
+        .x_labels(frame.x_labels)
+        .y_labels(frame.y_labels)
+        .x_label_formatter(&|x| number(*x))
+        .y_label_formatter(frame.y_label)
+        .x_desc(frame.horizontal)
+        .axis_desc_style((FONT, 13).into_font().color(&INK))
+        .draw()
+        .map_err(drawing_error)?;
+    Ok(chart)
+}
+
+/// The legend of a chart, above on the right.
+fn legend<'a: 'b, 'b>(chart: &mut Chart<'a, 'b>) -> Result<(), Failure> {
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .label_font((FONT, 12).into_font().color(&INK))
+        .background_style(TRANSPARENT)
+        .border_style(TRANSPARENT)
+        .draw()
+        .map_err(drawing_error)
+}
+
 /// Panels of curves side by side.
 ///
 /// # Errors
@@ -139,29 +193,17 @@ fn draw_panel(area: &Area<'_>, panel: &Panel) -> Result<(), Failure> {
     }
     let decades = (y.end - y.start).round() as usize;
     let every = decades.div_ceil(8).max(1) as i64;
-    let mut chart = ChartBuilder::on(area)
-        .caption(&panel.title, (FONT, 15).into_font().color(&INK))
-        .margin(6)
-        .margin_right(18)
-        .x_label_area_size(40)
-        .y_label_area_size(64)
-        .build_cartesian_2d(x.clone(), y.clone())
-        .map_err(drawing_error)?;
     let label = |y: &f64| if panel.logarithmic { power_of_ten(*y, every) } else { number(*y) };
-    chart
-        .configure_mesh()
-        .axis_style(INK.mix(0.55))
-        .bold_line_style(INK.mix(0.12))
-        .light_line_style(TRANSPARENT)
-        .label_style((FONT, 12).into_font().color(&INK))
-        .x_labels(8)
-        .y_labels(if panel.logarithmic { decades + 1 } else { 6 })
-        .x_label_formatter(&|x| number(*x))
-        .y_label_formatter(&label)
-        .x_desc(&panel.horizontal)
-        .axis_desc_style((FONT, 13).into_font().color(&INK))
-        .draw()
-        .map_err(drawing_error)?;
+    let frame = Frame {
+        title: &panel.title,
+        horizontal: &panel.horizontal,
+        x: x.clone(),
+        y: y.clone(),
+        x_labels: 8,
+        y_labels: if panel.logarithmic { decades + 1 } else { 6 },
+        y_label: &label,
+    };
+    let mut chart = chart(area, frame)?;
     for (curve, points) in panel.curves.iter().zip(curves) {
         let (colour, width) = (
             curve.ink.colour(),
@@ -181,14 +223,7 @@ fn draw_panel(area: &Area<'_>, panel: &Panel) -> Result<(), Failure> {
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
     }
     if panel.curves.len() > 1 {
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .label_font((FONT, 12).into_font().color(&INK))
-            .background_style(TRANSPARENT)
-            .border_style(TRANSPARENT)
-            .draw()
-            .map_err(drawing_error)?;
+        legend(&mut chart)?;
     }
     Ok(())
 }
@@ -206,28 +241,16 @@ pub fn error_bars(title: &str, horizontal: &str, bars: &[(f64, f64, f64)]) -> Re
         let margin = 0.06 * (y.end - y.start) + 1e-300;
         y = y.start - margin..y.end + margin;
         let right = bars.iter().map(|bar| bar.0).fold(1.0, f64::max) + 0.5;
-        let mut chart = ChartBuilder::on(root)
-            .caption(title, (FONT, 15).into_font().color(&INK))
-            .margin(6)
-            .margin_right(18)
-            .x_label_area_size(40)
-            .y_label_area_size(64)
-            .build_cartesian_2d(0.5..right, y)
-            .map_err(drawing_error)?;
-        chart
-            .configure_mesh()
-            .axis_style(INK.mix(0.55))
-            .bold_line_style(INK.mix(0.12))
-            .light_line_style(TRANSPARENT)
-            .label_style((FONT, 12).into_font().color(&INK))
-            .x_labels(12)
-            .y_labels(6)
-            .x_label_formatter(&|x| number(*x))
-            .y_label_formatter(&|y| number(*y))
-            .x_desc(horizontal)
-            .axis_desc_style((FONT, 13).into_font().color(&INK))
-            .draw()
-            .map_err(drawing_error)?;
+        let frame = Frame {
+            title,
+            horizontal,
+            x: 0.5..right,
+            y,
+            x_labels: 12,
+            y_labels: 6,
+            y_label: &|y| number(*y),
+        };
+        let mut chart = chart(root, frame)?;
         let line = TRUTH.stroke_width(2);
         chart
             .draw_series(bars.iter().map(|&(x, v, r)| PathElement::new([(x, v - r), (x, v + r)], line)))
@@ -249,27 +272,16 @@ pub fn spectrum(title: &str, components: &[(f64, f64)], truth: &[f64]) -> Result
     let highest = components.iter().map(|(frequency, _)| frequency.abs()).fold(0.0, f64::max);
     let right = truth.iter().copied().fold(highest, f64::max) * 1.04 + 1e-9;
     draw((1040, 270), |root| {
-        let mut chart = ChartBuilder::on(root)
-            .caption(title, (FONT, 15).into_font().color(&INK))
-            .margin(6)
-            .margin_right(18)
-            .x_label_area_size(40)
-            .y_label_area_size(64)
-            .build_cartesian_2d(0.0..right, -DECADES..0.35)
-            .map_err(drawing_error)?;
-        chart
-            .configure_mesh()
-            .axis_style(INK.mix(0.55))
-            .bold_line_style(INK.mix(0.12))
-            .light_line_style(TRANSPARENT)
-            .label_style((FONT, 12).into_font().color(&INK))
-            .y_labels(7)
-            .x_label_formatter(&|x| number(*x))
-            .y_label_formatter(&|y| power_of_ten(*y, 1))
-            .x_desc("frequency (cycles per unit length)")
-            .axis_desc_style((FONT, 13).into_font().color(&INK))
-            .draw()
-            .map_err(drawing_error)?;
+        let frame = Frame {
+            title,
+            horizontal: "frequency (cycles per unit length)",
+            x: 0.0..right,
+            y: -DECADES..0.35,
+            x_labels: 10,
+            y_labels: 7,
+            y_label: &|y| power_of_ten(*y, 1),
+        };
+        let mut chart = chart(root, frame)?;
         let mark = TRUTH.mix(0.6).stroke_width(7);
         let marks = truth.iter().map(|&f| PathElement::new([(f, -DECADES), (f, 0.3)], mark));
         let drawn = chart.draw_series(marks).map_err(drawing_error)?;
@@ -293,14 +305,7 @@ pub fn spectrum(title: &str, components: &[(f64, f64)], truth: &[f64]) -> Result
         chart
             .draw_series(stems.iter().map(|&point| Circle::new(point, 3, SOLUTION.filled())))
             .map_err(drawing_error)?;
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .label_font((FONT, 12).into_font().color(&INK))
-            .background_style(TRANSPARENT)
-            .border_style(TRANSPARENT)
-            .draw()
-            .map_err(drawing_error)?;
+        legend(&mut chart)?;
         Ok(Vec::new())
     })
 }

@@ -8,10 +8,10 @@ use mathesis_solvers::pde::options::{Collocation, Inference, Kernel};
 use mathesis_solvers::pde::{Certificate, MethodChoice, Solution, Statement};
 use serde::{Deserialize, Serialize};
 
-use super::{CellLog, Common, Stamp, output_folder, write_whole};
+use super::{CellLog, Common, Finished, Stamp, chosen, description, output_folder, write_tables};
 use crate::experiments;
 use crate::failure::Failure;
-use crate::progress::{Monitor, interrupted};
+use crate::progress::Monitor;
 use crate::record::{Machine, figure, now, seconds, status_text};
 
 const PAPER: &str = "gp-hm";
@@ -156,11 +156,7 @@ struct Cell {
 /// # Errors
 /// [`Failure::Input`] for a problem that does not exist, [`Failure::Work`] if cells fail or the folder cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let description = format!("{PAPER}/experiment.toml");
-    let text = experiments::file(&description)
-        .ok_or_else(|| Failure::input(format!("this build holds no {description}")))?;
-    let experiment: Experiment =
-        toml::from_str(text).map_err(|error| Failure::work(format!("{description}: {error}")))?;
+    let experiment: Experiment = description(PAPER)?;
     let problems = chosen_problems(arguments, &experiment)?;
     let methods = match (arguments.methods.as_slice(), arguments.common.quick) {
         ([], true) => experiment.quick.methods.clone(),
@@ -182,26 +178,16 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let label = format!("[{number}/{total}] {} {}", problem.id, method.name());
             let (statement, choice) = prepare(problem, method, steps)?;
             let key = serde_json::to_value(&choice).map_err(Failure::work)?;
-            if let Some(cell) = log.find(|cell| cell.answers(problem, method, &key, arguments)) {
-                eprintln!("{label}: {} (kept from {})", cell.short(), cell.stamp.finished);
-                cells.push(cell.clone());
-                continue;
-            }
-            let cell = solve_cell(problem, method, &statement, &choice, key, arguments, &label);
-            if interrupted() {
-                eprintln!("{label}: interrupted, not recorded");
-                break 'all;
-            }
-            eprintln!("{label}: {}", cell.short());
-            log.append(&cell)?;
+            let answers = |cell: &Cell| cell.answers(problem, method, &key, arguments);
+            let measure =
+                || Ok(solve_cell(problem, method, &statement, &choice, key.clone(), arguments, &label));
+            let Some(cell) = log.cell(&label, answers, measure)? else { break 'all };
             cells.push(cell);
         }
     }
     let report = Report { paper: PAPER, problems: &problems, methods: &methods, cells: &cells };
     println!("{}", report.table());
-    write_whole(&folder.join("table.md"), &report.markdown())?;
-    write_whole(&folder.join("table.json"), &report.json()?)?;
-    println!("written to {}", folder.join("table.md").display());
+    write_tables(&folder, &report.markdown(), &report.json()?)?;
     if cells.len() < total || cells.iter().any(|cell| cell.failure.is_some()) {
         return Err(Failure::Told);
     }
@@ -217,18 +203,7 @@ fn chosen_problems<'a>(
         ([], false) => return Ok(experiment.problem.iter().collect()),
         (wanted, _) => wanted,
     };
-    wanted
-        .iter()
-        .map(|id| {
-            experiment.problem.iter().find(|problem| problem.id.eq_ignore_ascii_case(id)).ok_or_else(|| {
-                let ids: Vec<&str> = experiment.problem.iter().map(|problem| problem.id.as_str()).collect();
-                Failure::input(format!(
-                    "--problems: there is no problem `{id}`; expected some of {}",
-                    ids.join(", ")
-                ))
-            })
-        })
-        .collect()
+    chosen("problems", wanted, &experiment.problem, |problem| &problem.id)
 }
 
 /// The cell's statement and its method with all options.
@@ -334,6 +309,12 @@ impl Cell {
             && self.choice == *choice
             && self.failure.is_none()
             && long_enough
+    }
+}
+
+impl Finished for Cell {
+    fn stamp(&self) -> &Stamp {
+        &self.stamp
     }
 
     fn short(&self) -> String {

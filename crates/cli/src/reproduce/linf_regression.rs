@@ -19,9 +19,8 @@ use mathesis_solvers::regression::{
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{CellLog, Common, Stamp, output_folder, write_whole};
+use super::{CellLog, Common, Finished, Stamp, output_folder, write_tables};
 use crate::failure::Failure;
-use crate::progress::interrupted;
 use crate::record::{Machine, now};
 
 const PAPER: &str = "linf-regression";
@@ -111,6 +110,24 @@ struct Job {
     draw: u64,
 }
 
+impl std::fmt::Display for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} m={} #{}", self.instance, self.sketch, self.rows, self.draw)
+    }
+}
+
+impl Finished for Cell {
+    fn stamp(&self) -> &Stamp {
+        &self.stamp
+    }
+
+    fn short(&self) -> String {
+        let shown: Vec<String> =
+            self.values.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+        shown.join(", ")
+    }
+}
+
 /// An instance that is made once for many draws.
 struct Instance {
     name: String,
@@ -137,49 +154,28 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     'all: for part in Part::ALL.into_iter().filter(|part| parts.contains(part)) {
         let mut instance: Option<Instance> = None;
         let jobs = jobs(part, quick, draws);
-        let started = Instant::now();
         for (number, job) in jobs.iter().enumerate() {
-            if let Some(cell) = log.find(|cell| cell.job == *job) {
-                cells.push(cell.clone());
-                continue;
-            }
-            let values = perform(job, &mut instance)?;
-            if interrupted() {
-                eprintln!("interrupted: {} is not recorded", job.sketch);
+            let label = format!("[{} {}/{}] {job}", part.name(), number + 1, jobs.len());
+            let measure = || {
+                let values = perform(job, &mut instance)?;
+                Ok(Cell { job: job.clone(), values, stamp: Stamp::now() })
+            };
+            let Some(cell) = log.cell(&label, |cell| cell.job == *job, measure)? else {
                 complete = false;
                 break 'all;
-            }
-            let cell = Cell { job: job.clone(), values, stamp: Stamp::now() };
-            log.append(&cell)?;
-            let shown: Vec<String> =
-                cell.values.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
-            eprintln!(
-                "[{} {}/{} {:.0} s] {} {} m={} #{}: {}",
-                part.name(),
-                number + 1,
-                jobs.len(),
-                started.elapsed().as_secs_f64(),
-                job.instance,
-                job.sketch,
-                job.rows,
-                job.draw,
-                shown.join(", ")
-            );
+            };
             cells.push(cell);
         }
     }
     let markdown = markdown(&cells);
     println!("{markdown}");
-    write_whole(&folder.join("table.md"), &markdown)?;
     let json = serde_json::json!({
         "paper": PAPER,
         "written": now(),
         "machine": Machine::current(),
         "cells": cells,
     });
-    let json = serde_json::to_string_pretty(&json).map_err(Failure::work)?;
-    write_whole(&folder.join("table.json"), &json)?;
-    println!("written to {}", folder.join("table.md").display());
+    write_tables(&folder, &markdown, &serde_json::to_string_pretty(&json).map_err(Failure::work)?)?;
     if complete { Ok(()) } else { Err(Failure::Told) }
 }
 

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use mathesis_solvers::Status;
 use mathesis_solvers::saddle::{self, Method, Solution, Statement};
 use serde::{Deserialize, Serialize};
 
-use super::{CellLog, Common, Stamp, output_folder, write_whole};
-use crate::experiments;
+use super::{
+    CellLog, Common, Finished, Stamp, chosen, description, output_folder, write_tables, write_whole,
+};
 use crate::failure::Failure;
-use crate::progress::{Monitor, interrupted};
+use crate::progress::Monitor;
 use crate::record::{figure, seconds, status_text};
 use crate::report::plots::{self, Curve, Ink, Panel};
 
@@ -85,28 +87,11 @@ struct Cell {
 /// # Errors
 /// [`Failure::Input`] for a run that does not exist, [`Failure::Work`] if one fails or the folder cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let description = format!("{PAPER}/experiment.toml");
-    let text = experiments::file(&description)
-        .ok_or_else(|| Failure::input(format!("this build holds no {description}")))?;
-    let experiment: Experiment =
-        toml::from_str(text).map_err(|error| Failure::work(format!("{description}: {error}")))?;
-    for id in &arguments.runs {
-        if !experiment.run.iter().any(|run| run.id == *id) {
-            let ids: Vec<&str> = experiment.run.iter().map(|run| run.id.as_str()).collect();
-            return Err(Failure::input(format!(
-                "--runs: there is no run `{id}`; expected some of {}",
-                ids.join(", ")
-            )));
-        }
-    }
-    let chosen: Vec<&Run> = experiment
-        .run
-        .iter()
-        .filter(|run| match arguments.runs.as_slice() {
-            [] => run.quick || !arguments.common.quick,
-            ids => ids.contains(&run.id),
-        })
-        .collect();
+    let experiment: Experiment = description(PAPER)?;
+    let chosen: Vec<&Run> = match arguments.runs.as_slice() {
+        [] => experiment.run.iter().filter(|run| run.quick || !arguments.common.quick).collect(),
+        ids => chosen("runs", ids, &experiment.run, |run| &run.id)?,
+    };
     let folder = output_folder(PAPER, &arguments.common)?;
     let mut log: CellLog<Cell> = CellLog::open(&folder, arguments.common.fresh)?;
     let mut cells = Vec::new();
@@ -115,24 +100,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let table = experiment
             .problem
             .get(&run.problem)
-            .ok_or_else(|| Failure::work(format!("{description}: there is no problem {}", run.problem)))?;
+            .ok_or_else(|| Failure::work(format!("{PAPER}: there is no problem {}", run.problem)))?;
         let problem = serde_json::to_value(table).map_err(Failure::work)?;
         let choice = serde_json::to_value(&run.method).map_err(Failure::work)?;
-        let known =
-            log.find(|cell| cell.run == run.id && cell.description == problem && cell.choice == choice);
-        if let Some(cell) = known {
-            eprintln!("{label}: {} (kept from {})", cell.short(), cell.stamp.finished);
-            cells.push(cell.clone());
-            continue;
-        }
-        let solution = solve(table, run, arguments, &label)?;
-        if interrupted() {
-            eprintln!("{label}: interrupted, not recorded");
-            break;
-        }
-        let cell = Cell::new(run, problem, choice, &solution);
-        eprintln!("{label}: {}", cell.short());
-        log.append(&cell)?;
+        // What the time limit has cut is run again.
+        let cut = status_text(&Status::Interrupted);
+        let answers = |cell: &Cell| {
+            cell.run == run.id && cell.description == problem && cell.choice == choice && cell.status != cut
+        };
+        let measure = || {
+            let solution = solve(table, run, arguments, &label)?;
+            Ok(Cell::new(run, problem.clone(), choice.clone(), &solution))
+        };
+        let Some(cell) = log.cell(&label, answers, measure)? else { break };
         cells.push(cell);
     }
     let header = [
@@ -156,12 +136,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         table.add_row(row);
     });
     println!("{table}");
-    write_whole(&folder.join("table.md"), &markdown(&header, &rows, &cells))?;
+    write_whole(&folder.join("course.svg"), &drawing(&experiment, &cells)?)?;
     let json = serde_json::to_string_pretty(&cells).map_err(Failure::work)? + "\n";
-    write_whole(&folder.join("table.json"), &json)?;
-    let reference = drawing(&experiment, &cells)?;
-    write_whole(&folder.join("course.svg"), &reference)?;
-    println!("written to {}", folder.join("table.md").display());
+    write_tables(&folder, &markdown(&header, &rows, &cells), &json)?;
     if cells.len() < chosen.len() { Err(Failure::Told) } else { Ok(()) }
 }
 
@@ -218,10 +195,6 @@ impl Cell {
         }
     }
 
-    fn short(&self) -> String {
-        format!("distance {} after {} ({})", figure(self.distance), seconds(self.seconds), self.status)
-    }
-
     fn row(&self, experiment: &Experiment) -> Vec<String> {
         let run = experiment.run.iter().find(|run| run.id == self.run);
         let millions =
@@ -243,6 +216,16 @@ impl Cell {
             seconds(self.seconds),
             format!("{}{halved}", self.status),
         ]
+    }
+}
+
+impl Finished for Cell {
+    fn stamp(&self) -> &Stamp {
+        &self.stamp
+    }
+
+    fn short(&self) -> String {
+        format!("distance {} after {} ({})", figure(self.distance), seconds(self.seconds), self.status)
     }
 }
 

@@ -3,6 +3,7 @@
 //! An experiment is a set of cells, such as problem by method. Each finished cell is appended to `cells.jsonl` at once, so a run that
 //! was stopped goes on where it stood ([`CellLog`]). In the end its tables are written as `table.md`, `table.json` and drawings.
 
+mod dcdm;
 mod gp_hm;
 mod linf_regression;
 mod masha;
@@ -17,10 +18,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::experiments;
 use crate::failure::Failure;
-use crate::progress::listen_for_interrupts;
+use crate::progress::{interrupted, listen_for_interrupts};
 use crate::record::{Machine, now};
-use crate::solve::use_threads;
+use crate::run::use_threads;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +44,8 @@ pub struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Paper {
+    /// Deep conjugate directions for pressure systems: four scenes on three grids.
+    Dcdm(dcdm::Arguments),
     /// Gaussian processes for high-frequency differential equations: eleven problems.
     GpHm(gp_hm::Arguments),
     /// Saddle points with compressed communication: numbers sent until the solution is reached.
@@ -78,6 +82,7 @@ pub struct Common {
 /// [`Failure::Input`] for cells that do not exist, [`Failure::Work`] if cells fail or the folder cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let common = match &arguments.paper {
+        Paper::Dcdm(arguments) => &arguments.common,
         Paper::GpHm(arguments) => &arguments.common,
         Paper::Masha(arguments) => &arguments.common,
         Paper::OneConnection(arguments) => &arguments.common,
@@ -86,6 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     use_threads(common.threads)?;
     listen_for_interrupts();
     match &arguments.paper {
+        Paper::Dcdm(arguments) => dcdm::run(arguments),
         Paper::GpHm(arguments) => gp_hm::run(arguments),
         Paper::Masha(arguments) => masha::run(arguments),
         Paper::OneConnection(arguments) => one_connection::run(arguments),
@@ -109,6 +115,38 @@ fn output_folder(paper: &str, common: &Common) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
+/// What the embedded `experiment.toml` of a paper says.
+fn description<T: DeserializeOwned>(paper: &str) -> Result<T, Failure> {
+    let name = format!("{paper}/experiment.toml");
+    let text =
+        experiments::file(&name).ok_or_else(|| Failure::input(format!("this build holds no {name}")))?;
+    toml::from_str(text).map_err(|error| Failure::work(format!("{name}: {error}")))
+}
+
+/// The entries that a list option names, in its order.
+fn chosen<'a, T>(
+    option: &str,
+    wanted: &[String],
+    entries: &'a [T],
+    id: impl Fn(&T) -> &str,
+) -> Result<Vec<&'a T>, Failure> {
+    let find = |wanted: &String| {
+        entries.iter().find(|entry| id(entry).eq_ignore_ascii_case(wanted)).ok_or_else(|| {
+            let ids: Vec<&str> = entries.iter().map(&id).collect();
+            Failure::input(format!("--{option}: there is no `{wanted}`; expected some of {}", ids.join(", ")))
+        })
+    };
+    wanted.iter().map(find).collect()
+}
+
+/// Write the tables of an experiment.
+fn write_tables(folder: &Path, markdown: &str, json: &str) -> Result<(), Failure> {
+    write_whole(&folder.join("table.md"), markdown)?;
+    write_whole(&folder.join("table.json"), json)?;
+    println!("written to {}", folder.join("table.md").display());
+    Ok(())
+}
+
 /// When, by what and where a cell was measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Stamp {
@@ -129,13 +167,21 @@ impl Stamp {
     }
 }
 
+/// One finished piece of an experiment.
+trait Finished: Clone + Serialize + DeserializeOwned {
+    /// When it was measured.
+    fn stamp(&self) -> &Stamp;
+    /// What came out, in a few words.
+    fn short(&self) -> String;
+}
+
 /// The finished cells of an experiment: `cells.jsonl` in its folder.
 struct CellLog<Cell> {
     path: PathBuf,
     known: Vec<Cell>,
 }
 
-impl<Cell: Clone + Serialize + DeserializeOwned> CellLog<Cell> {
+impl<Cell: Finished> CellLog<Cell> {
     /// The log in a folder; with `fresh`, the cells that stand in it do not count.
     fn open(folder: &Path, fresh: bool) -> Result<Self, Failure> {
         let path = folder.join("cells.jsonl");
@@ -148,9 +194,26 @@ impl<Cell: Clone + Serialize + DeserializeOwned> CellLog<Cell> {
         Ok(CellLog { path, known })
     }
 
-    /// The latest cell that answers.
-    fn find(&self, answers: impl Fn(&Cell) -> bool) -> Option<&Cell> {
-        self.known.iter().rev().find(|cell| answers(cell))
+    /// A cell under a label: the latest in the log that answers, else the one that `measure` gives, which is recorded. `None` if
+    /// Ctrl-C has ended the measurement.
+    fn cell(
+        &mut self,
+        label: &str,
+        answers: impl Fn(&Cell) -> bool,
+        measure: impl FnOnce() -> Result<Cell, Failure>,
+    ) -> Result<Option<Cell>, Failure> {
+        if let Some(cell) = self.known.iter().rev().find(|cell| answers(cell)) {
+            eprintln!("{label}: {} (kept from {})", cell.short(), cell.stamp().finished);
+            return Ok(Some(cell.clone()));
+        }
+        let cell = measure()?;
+        if interrupted() {
+            eprintln!("{label}: interrupted, not recorded");
+            return Ok(None);
+        }
+        eprintln!("{label}: {}", cell.short());
+        self.append(&cell)?;
+        Ok(Some(cell))
     }
 
     /// Record a finished cell.

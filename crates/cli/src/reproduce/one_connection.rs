@@ -9,10 +9,9 @@ use mathesis_solvers::structural::vanishing_ideal::search;
 use mathesis_solvers::structural::{MixedGraph, Vertices, census_of_simple_graphs};
 use serde::{Deserialize, Serialize};
 
-use super::{CellLog, Common, Stamp, output_folder, write_whole};
-use crate::experiments;
+use super::{CellLog, Common, Finished, Stamp, chosen, description, output_folder, write_tables};
 use crate::failure::Failure;
-use crate::progress::{Monitor, interrupted};
+use crate::progress::Monitor;
 use crate::record::{Machine, now, seconds};
 
 const PAPER: &str = "one-connection";
@@ -105,9 +104,9 @@ struct Measured {
 /// # Errors
 /// [`Failure::Input`] for a graph that does not exist, [`Failure::Work`] if cells fail or the folder cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let experiment = experiment()?;
+    let experiment: Experiment = description(PAPER)?;
     let quick = arguments.common.quick;
-    let graphs = chosen(arguments, &experiment)?;
+    let graphs = chosen_graphs(arguments, &experiment)?;
     let census: Vec<&CensusEntry> = experiment
         .census
         .iter()
@@ -127,57 +126,29 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     {
         let label = format!("[{}/{total}] {}", number + 1, work.id());
         let question = work.question();
-        let known = log.find(|cell| cell.question == question && cell.failure.is_none() && !cell.out_of_time);
-        if let Some(cell) = known {
-            eprintln!("{label}: {} (kept from {})", cell.short(), cell.stamp.finished);
-            cells.push(cell.clone());
-            continue;
-        }
-        let cell = work.run(arguments, &label);
-        if interrupted() {
-            eprintln!("{label}: interrupted, not recorded");
-            break;
-        }
-        eprintln!("{label}: {}", cell.short());
-        log.append(&cell)?;
+        let answers = |cell: &Cell| cell.question == question && cell.failure.is_none() && !cell.out_of_time;
+        let Some(cell) = log.cell(&label, answers, || Ok(work.run(arguments, &label)))? else { break };
         cells.push(cell);
     }
     let report = Report { graphs: &graphs, census: &census, cells: &cells };
     println!("{}", report.table());
-    write_whole(&folder.join("table.md"), &report.markdown())?;
-    write_whole(&folder.join("table.json"), &report.json()?)?;
-    println!("written to {}", folder.join("table.md").display());
+    write_tables(&folder, &report.markdown(), &report.json()?)?;
     let agree =
         graphs.iter().all(|entry| report.graph_cell(entry).is_some_and(|cell| cell.agrees_with(entry)))
             && census.iter().all(|entry| report.census_cell(entry).is_some_and(|cell| cell.is_full(entry)));
     if agree { Ok(()) } else { Err(Failure::Told) }
 }
 
-fn experiment() -> Result<Experiment, Failure> {
-    let description = format!("{PAPER}/experiment.toml");
-    let text = experiments::file(&description)
-        .ok_or_else(|| Failure::input(format!("this build holds no {description}")))?;
-    toml::from_str(text).map_err(|error| Failure::work(format!("{description}: {error}")))
-}
-
-fn chosen<'a>(arguments: &Arguments, experiment: &'a Experiment) -> Result<Vec<&'a GraphEntry>, Failure> {
+fn chosen_graphs<'a>(
+    arguments: &Arguments,
+    experiment: &'a Experiment,
+) -> Result<Vec<&'a GraphEntry>, Failure> {
     let wanted = match (arguments.graphs.as_slice(), arguments.common.quick) {
         ([], true) => &experiment.quick.graphs,
         ([], false) => return Ok(experiment.graph.iter().collect()),
         (wanted, _) => wanted,
     };
-    wanted
-        .iter()
-        .map(|id| {
-            experiment.graph.iter().find(|entry| entry.id.eq_ignore_ascii_case(id)).ok_or_else(|| {
-                let ids: Vec<&str> = experiment.graph.iter().map(|entry| entry.id.as_str()).collect();
-                Failure::input(format!(
-                    "--graphs: there is no graph `{id}`; expected some of {}",
-                    ids.join(", ")
-                ))
-            })
-        })
-        .collect()
+    chosen("graphs", wanted, &experiment.graph, |entry| &entry.id)
 }
 
 /// One cell's work.
@@ -257,6 +228,12 @@ impl Cell {
 
     fn is_full(&self, entry: &CensusEntry) -> bool {
         self.measured.graphs == entry.graphs && self.measured.finite_to_one == entry.graphs
+    }
+}
+
+impl Finished for Cell {
+    fn stamp(&self) -> &Stamp {
+        &self.stamp
     }
 
     fn short(&self) -> String {
@@ -427,7 +404,7 @@ mod tests {
 
     #[test]
     fn every_graph_of_the_experiment_is_well_stated() {
-        let experiment = experiment().expect("embedded and well formed");
+        let experiment = description::<Experiment>(PAPER).expect("embedded and well formed");
         assert_eq!(experiment.graph.len(), 14);
         for entry in &experiment.graph {
             let graph = MixedGraph::parse(&entry.edges, Some(&Vertices::Count(entry.vertices)));

@@ -9,6 +9,7 @@ use mathesis_solvers::linear::{
 use serde_json::{Map, Value};
 
 use super::{Request, csv, npy};
+use crate::direction_network::{self, NetworkProposal};
 use crate::failure::Failure;
 use crate::outcome::{Artefact, Fact, Figure, Outcome, ResultRecord, StatementRow, Tone, Verdict};
 use crate::record::{figure, seconds, status_text};
@@ -22,7 +23,7 @@ pub fn solve(request: &Request<'_>) -> Result<Option<Outcome>, Failure> {
     let method = request.method(Method::NAMES)?;
     let statement = Statement::parse(&request.text, request.folder(), method, request.seed)
         .map_err(|error| request.refuse(error))?;
-    let mut proposal = proposal(&statement.method)?;
+    let mut proposal = proposal(&statement)?;
     let directions = proposal.as_mut().map(|proposal| proposal.as_mut() as &mut dyn DirectionProposal);
     let mut monitor = request.monitor(statement.method.name());
     let solved = solve_system(&statement.system, &statement.method, directions, &mut monitor);
@@ -33,13 +34,19 @@ pub fn solve(request: &Request<'_>) -> Result<Option<Outcome>, Failure> {
 }
 
 /// What proposes directions to `deep-conjugate-directions`; the other methods need nothing.
-fn proposal(method: &Method) -> Result<Option<Box<dyn DirectionProposal>>, Failure> {
-    match method {
-        Method::DeepConjugateDirections(options) if options.network.is_some() => {
-            Err(Failure::input("this build of the program cannot load networks"))
-        }
-        _ => Ok(None),
-    }
+fn proposal(statement: &Statement) -> Result<Option<Box<dyn DirectionProposal>>, Failure> {
+    let Method::DeepConjugateDirections(options) = &statement.method else { return Ok(None) };
+    let Matrix::Grid(grid) = statement.system.matrix() else {
+        return Err(Failure::input(
+            "deep-conjugate-directions needs a grid: its networks know nothing of other matrices; try `auto`",
+        ));
+    };
+    let file = options.network.as_deref();
+    let name = file
+        .and_then(std::path::Path::file_name)
+        .map_or("embedded network".into(), |name| name.to_string_lossy());
+    let weights = direction_network::load(file)?;
+    Ok(Some(Box::new(NetworkProposal::new(name, &weights, grid))))
 }
 
 fn refusal(error: &LinearError, statement: &Statement, request: &Request<'_>) -> Failure {

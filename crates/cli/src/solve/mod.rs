@@ -9,18 +9,14 @@ mod regression;
 mod saddle;
 mod structural;
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use mathesis_solvers::statement::{self, StatementError, entries, nearest, one_of};
 
 use crate::failure::Failure;
 use crate::outcome::Outcome;
-use crate::progress::{Monitor, listen_for_interrupts};
-use crate::record::{RunRecord, seconds, status_text};
-use crate::report;
-use crate::run_folder::{RunFolder, check_output};
+use crate::progress::Monitor;
+use crate::run::RunArguments;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,26 +33,11 @@ Ctrl-C stops the method and saves the best state that it has reached.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The problem file.
-    file: PathBuf,
-    /// The run folder; one of an earlier run is replaced, a folder with anything else in it is refused.
-    #[arg(short, long, value_name = "FOLDER")]
-    output: Option<PathBuf>,
-    /// Print the result as JSON on standard output instead of a table.
-    #[arg(long)]
-    json: bool,
-    /// Threads to use [default: one for each core].
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-    /// Draw random numbers from this seed instead of the file's.
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    #[command(flatten)]
+    run: RunArguments,
     /// Solve by this method instead of the file's.
     #[arg(long, value_name = "NAME")]
     method: Option<String>,
-    /// Show no progress, notes or table.
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 /// One room of the solvers, seen from the command line.
@@ -146,35 +127,21 @@ impl Request<'_> {
 /// # Errors
 /// [`Failure::Input`] if the file, its problem or an argument is wrong, and then nothing is written; else [`Failure::Work`].
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let file = arguments.file.display().to_string();
-    let text = std::fs::read_to_string(&arguments.file)
-        .map_err(|error| Failure::input(format!("cannot read {file}: {error}")))?;
-    if let Some(folder) = &arguments.output {
-        check_output(folder)?;
-    }
+    let run = &arguments.run;
+    let (file, text) = run.read()?;
     let room = room(&text).map_err(|error| Failure::statement(error, &file, &text))?;
-    use_threads(arguments.threads)?;
-    listen_for_interrupts();
-
+    run.begin()?;
     let request = Request {
-        path: &arguments.file,
+        path: &run.file,
         file,
         text,
-        seed: arguments.seed,
+        seed: run.seed,
         method: arguments.method.as_deref(),
-        quiet: arguments.quiet,
-        json: arguments.json,
+        quiet: run.quiet,
+        json: run.json,
     };
     let Some(outcome) = (room.solve)(&request)? else { return Ok(()) };
-    let name = arguments.file.file_stem().map_or("run".into(), |stem| stem.to_string_lossy());
-    let record = RunRecord::new(&name, &outcome);
-    let folder = write(&record, &outcome, arguments.output.as_deref())?;
-    if arguments.json {
-        print_json(&record, &folder)?;
-    } else if !arguments.quiet {
-        println!("{}", summary(&outcome, &folder));
-    }
-    if outcome.result.done { Ok(()) } else { Err(Failure::Told) }
+    run.conclude(&outcome)
 }
 
 /// The room that a problem file is for.
@@ -214,35 +181,6 @@ fn room(text: &str) -> Result<&'static Room, StatementError> {
     Err(StatementError::new("the file does not say what is to be solved", 0..0).expected(expected))
 }
 
-/// Set the number of threads of all parallel loops.
-///
-/// # Errors
-/// If they cannot be started.
-pub fn use_threads(threads: Option<std::num::NonZeroUsize>) -> Result<(), Failure> {
-    let Some(threads) = threads else { return Ok(()) };
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.get())
-        .build_global()
-        .map_err(|error| Failure::work(format!("cannot start {threads} threads: {error}")))
-}
-
-/// Write the run folder; returns its name.
-fn write(record: &RunRecord, outcome: &Outcome, output: Option<&Path>) -> Result<PathBuf, Failure> {
-    let folder = RunFolder::begin(&record.name, output)?;
-    for file in &outcome.files {
-        folder.write(&file.name, &file.content)?;
-    }
-    for figure in &outcome.figures {
-        for (k, drawing) in figure.drawings.iter().enumerate() {
-            let number = if figure.drawings.len() > 1 { format!("-{}", k + 1) } else { String::new() };
-            folder.write(&format!("plots/{}{number}.svg", figure.name), drawing)?;
-        }
-    }
-    folder.write("report.html", report::page(record, outcome))?;
-    folder.write("run.json", serde_json::to_string_pretty(record).map_err(Failure::work)?)?;
-    folder.finish()
-}
-
 /// An array in NumPy's format, from parts that follow each other.
 ///
 /// # Errors
@@ -268,30 +206,4 @@ pub fn csv(header: &[String], rows: impl Iterator<Item = Vec<String>>) -> String
         text.push('\n');
     }
     text
-}
-
-fn print_json(record: &RunRecord, folder: &Path) -> Result<(), Failure> {
-    let mut value = serde_json::to_value(record).map_err(Failure::work)?;
-    value["folder"] = folder.display().to_string().into();
-    println!("{}", serde_json::to_string_pretty(&value).map_err(Failure::work)?);
-    Ok(())
-}
-
-fn summary(outcome: &Outcome, folder: &Path) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    if let Some((terminal_size::Width(width), _)) = terminal_size::terminal_size() {
-        table.set_width(width);
-    }
-    table.add_row(["method", &outcome.result.method]);
-    table.add_row(["status", &status_text(&outcome.result.status)]);
-    if let Some(iterations) = outcome.result.iterations {
-        table.add_row(["iterations", &iterations.to_string()]);
-    }
-    for fact in outcome.facts.iter().filter(|fact| fact.brief) {
-        table.add_row([&fact.name, &fact.value]);
-    }
-    table.add_row(["time", &seconds(outcome.result.seconds)]);
-    table.add_row(["report", &folder.join("report.html").display().to_string()]);
-    table
 }

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! The proposal decides nothing: the step is exact along whatever direction it gives. Departures from the released program: a
-//! proposal is cleared off the fluid and projected onto the range first; where it is not finite, has `qᵀ A q ≤ 0` or
-//! `|qᵀ r| < 1e-14 ‖q‖ ‖r‖`, the residual takes its place (a step of conjugate gradients), and these steps are counted.
+//! proposal is cleared off the fluid and projected onto the range first; where it is not finite, has `qᵀ A q ≤ 0`, or its step lowers
+//! the energy by less than a hundredth of what a step along the residual does at least, `‖r‖² / ‖A‖`, the residual takes its place (a step
+//! of conjugate gradients), and these steps are counted. So the worst of networks costs time, not convergence.
 
 use std::collections::VecDeque;
 
@@ -23,6 +24,9 @@ use crate::Status;
 
 /// The name under which the method is asked for.
 pub(super) const NAME: &str = "deep-conjugate-directions";
+
+/// The part of the guaranteed gain of a step along the residual that a proposal must reach.
+const LEAST_GAIN: f64 = 0.01;
 
 /// A previous direction with its image and its curvature.
 struct Direction {
@@ -43,6 +47,9 @@ pub(super) fn conjugate_directions(
 ) -> Result<Iterate, LinearError> {
     let n = b.len();
     let scale = norm(b);
+    // Of a pressure grid the rows are weakly diagonally dominant, so that no eigenvalue is above twice the largest diagonal entry;
+    // elsewhere this is an estimate, and an error in it replaces a few proposals more or less.
+    let largest_eigenvalue = 2.0 * operator.diagonal().into_iter().fold(0.0, f64::max);
     let mut x = vec![0.0; n];
     let mut r = b.to_vec();
     let mut unit = vec![0.0; n];
@@ -77,13 +84,14 @@ pub(super) fn conjugate_directions(
             .map_err(|reason| LinearError::NotApplicable { method: NAME, reason })?;
         clear(&mut q);
         operator.null_space().project(&mut q);
+        let least_gain = LEAST_GAIN * length * length / largest_eigenvalue;
         let curvature = match conjugate(operator, &previous, &r, &mut q, &mut aq) {
-            Some(curvature) => curvature,
-            None => {
+            Some((curvature, gain)) if gain >= least_gain => curvature,
+            _ => {
                 replaced += 1;
                 q.copy_from_slice(&r);
                 match conjugate(operator, &previous, &r, &mut q, &mut aq) {
-                    Some(curvature) => curvature,
+                    Some((curvature, _)) => curvature,
                     None => {
                         break Status::Stalled(format!(
                             "the matrix is not positive definite along the residual in iteration {}",
@@ -105,7 +113,7 @@ pub(super) fn conjugate_directions(
     let mut notes = Vec::new();
     if replaced > 0 {
         notes.push(format!(
-            "{replaced} of {iterations} proposals were no directions of descent (not finite, not curved upwards or \
+            "{replaced} of {iterations} proposals were no good directions (not finite, not curved upwards or nearly \
              perpendicular to the residual); the residual took their place"
         ));
     }
@@ -113,14 +121,15 @@ pub(super) fn conjugate_directions(
     Ok(Iterate { values: x, status, iterations, notes, figures })
 }
 
-/// Makes `q` conjugate to the previous directions; its curvature `qᵀ A q`, with `aq = A q`, if it is a direction to go along.
+/// Makes `q` conjugate to the previous directions; its curvature `qᵀ A q`, with `aq = A q`, and twice the energy that a step along it
+/// gains, `(qᵀ r)² / qᵀ A q`, if it is a direction to go along.
 fn conjugate(
     operator: &dyn SymmetricOperator,
     previous: &VecDeque<Direction>,
     r: &[f64],
     q: &mut [f64],
     aq: &mut [f64],
-) -> Option<f64> {
+) -> Option<(f64, f64)> {
     let products: Vec<f64> = previous.iter().map(|direction| dot(q, &direction.ap)).collect();
     for (direction, product) in previous.iter().zip(products) {
         add_scaled(q, -product / direction.curvature, &direction.p);
@@ -128,5 +137,5 @@ fn conjugate(
     let curvature = operator.apply_and_dot(q, aq);
     let descent = dot(q, r).abs();
     let usable = curvature > 0.0 && curvature.is_finite() && descent >= 1e-14 * norm(q) * norm(r);
-    usable.then_some(curvature)
+    usable.then_some((curvature, descent * descent / curvature))
 }

@@ -12,12 +12,12 @@
 //! The scale 1/h² is dropped. Rows and columns of other cells are zero; vectors keep one entry for every cell, zero there.
 //! On a connected component of fluid that touches neither air nor an open outside, constants are mapped to zero.
 
+use mathesis_algebra::random::Sequence;
 use pulp::Arch;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::operator::{NullSpace, SymmetricOperator};
-use super::random::Normal;
 use super::vector::{CHUNK, dot_chunk};
 use super::{Csr, LinearError};
 
@@ -209,8 +209,8 @@ impl PressureGrid {
                 b
             }
             Load::WhiteNoise => {
-                let mut normal = Normal::new(seed);
-                self.diagonal.iter().map(|&d| if d > 0 { normal.next() } else { 0.0 }).collect()
+                let mut normal = Sequence::new(seed);
+                self.diagonal.iter().map(|&d| if d > 0 { normal.normal() } else { 0.0 }).collect()
             }
         };
         self.null_space.project(&mut b);
@@ -542,9 +542,9 @@ mod tests {
     }
 
     fn random_grid(shape: &[usize], seed: u64, faces: u8) -> Option<PressureGrid> {
-        let mut normal = Normal::new(seed);
+        let mut normal = Sequence::new(seed);
         let cells = (0..shape.iter().product())
-            .map(|_| match normal.next() {
+            .map(|_| match normal.normal() {
                 x if x > 1.2 => Cell::Air,
                 x if x < -0.6 => Cell::Solid,
                 _ => Cell::Fluid,

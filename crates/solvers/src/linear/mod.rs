@@ -15,7 +15,6 @@ mod method;
 mod multigrid;
 mod operator;
 pub mod options;
-mod random;
 mod solution;
 mod statement;
 mod system;

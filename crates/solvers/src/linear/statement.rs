@@ -18,21 +18,20 @@
 //! name = "multigrid"
 //! ```
 
+use mathesis_algebra::random::Sequence;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use super::files::{ReadError, arrays, matrix_market, released};
 use super::grid::ball;
-use super::random::Normal;
 use super::{
     Cell, LinearError, Load, Matrix, Method, Outside, PressureGrid, SymmetricMatrix, System, options,
 };
-use crate::statement::{StatementError, document, entries, nearest, one_of, option_error, read, table};
+use crate::statement::{MethodPlaces, MethodTable, StatementError, document, nearest, one_of, read};
 
 /// A problem file, read and checked.
 #[derive(Clone, Debug)]
@@ -72,8 +71,7 @@ pub struct Origin {
 struct Places {
     system: Range<usize>,
     right_side: Range<usize>,
-    method: Range<usize>,
-    options: HashMap<String, Range<usize>>,
+    method: MethodPlaces,
 }
 
 const AXES: [&str; 3] = ["x", "y", "z"];
@@ -135,8 +133,10 @@ impl Statement {
         seed: Option<u64>,
     ) -> Result<Statement, StatementError> {
         let FileTables { title, linear_system, .. } = read(text)?;
-        let (method, mut places) = read_method(text, folder, method)?;
-        places.system = linear_system.span();
+        let method_table = MethodTable::read(document(text)?.get_ref(), Method::NAMES, "auto", method)?;
+        let method = read_method(&method_table, folder)?;
+        let system = linear_system.span();
+        let mut places = Places { right_side: system.clone(), system, method: method_table.places };
         let table = linear_system.into_inner();
         let seed = seed.unwrap_or(table.seed);
         let mut origin = Origin {
@@ -163,7 +163,9 @@ impl Statement {
                     .expected("`matrix = \"file.mtx\"` or a table [linear-system.grid]"));
             }
         };
-        places.right_side = table.right_side.as_ref().map_or(places.system.clone(), Spanned::span);
+        if let Some(right_side) = &table.right_side {
+            places.right_side = right_side.span();
+        }
         let default = if matches!(matrix, Matrix::Grid(_)) { "flow-past-obstacle" } else { "ones" };
         let word = table.right_side.map_or(default.to_string(), Spanned::into_inner);
         let right_side = read_right_side(&word, &matrix, seed, folder, &places.right_side)?;
@@ -176,10 +178,8 @@ impl Statement {
     /// A refusal by a method as a complaint about the file, if the file is what is to blame.
     pub fn locate(&self, error: &LinearError) -> Option<StatementError> {
         let span = match error {
-            LinearError::Option { key, .. } => {
-                self.places.options.get(*key).unwrap_or(&self.places.method).clone()
-            }
-            LinearError::NotApplicable { .. } => self.places.method.clone(),
+            LinearError::Option { key, .. } => self.places.method.option(key),
+            LinearError::NotApplicable { .. } => self.places.method.method.clone(),
             LinearError::NotPositiveDefinite(_) => self.places.system.clone(),
             _ => return None,
         };
@@ -328,8 +328,8 @@ fn read_right_side(
     match (load, matrix, word) {
         (Some(load), Matrix::Grid(grid), _) => return Ok(grid.right_side(load, seed)),
         (Some(Load::WhiteNoise), Matrix::Sparse(_), _) => {
-            let mut normal = Normal::new(seed);
-            let mut b = (0..n).map(|_| normal.next()).collect::<Vec<f64>>();
+            let mut normal = Sequence::new(seed);
+            let mut b = (0..n).map(|_| normal.normal()).collect::<Vec<f64>>();
             matrix.null_space().project(&mut b);
             return Ok(b);
         }
@@ -360,70 +360,22 @@ fn read_right_side(
     values.map_err(|error| in_file(error, word, span))
 }
 
-/// The `[method]` table, and where its parts stand.
-fn read_method(text: &str, folder: &Path, wanted: Option<&str>) -> Result<(Method, Places), StatementError> {
-    let document = document(text)?;
-    let mut places = Places::default();
-    let unknown = |name: &str, span: Range<usize>| {
-        StatementError::new(format!("there is no method `{name}`"), span)
-            .expected(one_of(Method::NAMES))
-            .suggest(nearest(name, Method::NAMES.iter().copied()))
-    };
-    let by_default = |name: &str| Method::from_name(name).ok_or_else(|| unknown(name, 0..0));
-    let Some(value) = document.get_ref().get("method") else {
-        return Ok((by_default(wanted.unwrap_or("auto"))?, places));
-    };
-    let mut table =
-        table(value, "method", "[method] with `name = \"...\"` and the method's options")?.clone();
-    places.method = value.span();
-    for (key, value) in entries(&table) {
-        let place =
-            if key.text == "name" { &mut places.method } else { places.options.entry(key.text).or_default() };
-        *place = value.span();
-    }
-    let name = match table.remove("name") {
-        None => "auto".to_string(),
-        Some(name) => match name.get_ref() {
-            DeValue::String(word) => word.to_string(),
-            _ => {
-                return Err(StatementError::new("the method's name is not a string", name.span())
-                    .expected(one_of(Method::NAMES)));
-            }
-        },
-    };
-    if Method::from_name(&name).is_none() {
-        return Err(unknown(&name, places.method));
-    }
-    let mut stated = options_of(Spanned::new(value.span(), table), &name)
-        .map_err(|error| option_error(&format!("`{name}`"), &error, places.method.clone()))?;
-    if let Method::DeepConjugateDirections(options::DeepConjugateDirections { network: Some(file), .. }) =
-        &mut stated
-    {
-        *file = folder.join(PathBuf::from(&file));
-    }
-    match wanted {
-        Some(wanted) if wanted != name => {
-            Ok((by_default(wanted)?, Places { method: places.method, ..Places::default() }))
+fn read_method(table: &MethodTable<'_>, folder: &Path) -> Result<Method, StatementError> {
+    Ok(match table.name.as_str() {
+        "conjugate-gradient" => Method::ConjugateGradient(table.options()?),
+        "jacobi" => Method::Jacobi(table.options()?),
+        "incomplete-cholesky" => Method::IncompleteCholesky(table.options()?),
+        "modified-incomplete-cholesky" => Method::ModifiedIncompleteCholesky(table.options()?),
+        "multigrid" => Method::Multigrid(table.options()?),
+        "algebraic-multigrid" => Method::AlgebraicMultigrid(table.options()?),
+        "deflated" => Method::Deflated(table.options()?),
+        "cholesky" => Method::Cholesky(table.options()?),
+        "deep-conjugate-directions" => {
+            let mut options: options::DeepConjugateDirections = table.options()?;
+            options.network = options.network.map(|file| folder.join(file));
+            Method::DeepConjugateDirections(options)
         }
-        _ => Ok((stated, places)),
-    }
-}
-
-fn options_of(table: Spanned<DeTable<'_>>, name: &str) -> Result<Method, toml::de::Error> {
-    let table = toml::de::Deserializer::from(table);
-    Ok(match name {
-        "conjugate-gradient" => Method::ConjugateGradient(Deserialize::deserialize(table)?),
-        "jacobi" => Method::Jacobi(Deserialize::deserialize(table)?),
-        "incomplete-cholesky" => Method::IncompleteCholesky(Deserialize::deserialize(table)?),
-        "modified-incomplete-cholesky" => {
-            Method::ModifiedIncompleteCholesky(Deserialize::deserialize(table)?)
-        }
-        "multigrid" => Method::Multigrid(Deserialize::deserialize(table)?),
-        "algebraic-multigrid" => Method::AlgebraicMultigrid(Deserialize::deserialize(table)?),
-        "deflated" => Method::Deflated(Deserialize::deserialize(table)?),
-        "cholesky" => Method::Cholesky(Deserialize::deserialize(table)?),
-        "deep-conjugate-directions" => Method::DeepConjugateDirections(Deserialize::deserialize(table)?),
-        _ => Method::Auto(Deserialize::deserialize(table)?),
+        _ => Method::Auto(table.options()?),
     })
 }
 

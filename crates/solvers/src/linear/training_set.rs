@@ -12,6 +12,7 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Side};
+use mathesis_algebra::random::Sequence;
 use mathesis_algebra::tensor::Tensor;
 use rayon::prelude::*;
 
@@ -19,7 +20,6 @@ use super::LinearError;
 use super::grid::{Outside, PressureGrid};
 use super::lanczos::Lanczos;
 use super::operator::SymmetricOperator;
-use super::random::Normal;
 
 /// Training vectors that are combined at a time.
 const BATCH: usize = 64;
@@ -86,8 +86,8 @@ pub fn ritz_training_set(
     let n = grid.dimension();
     let steps = options.lanczos_vectors.min(n);
     check(options, n, steps as u64 * (n + 3 * steps) as u64)?;
-    let mut normal = Normal::new(seed);
-    let w: Vec<f64> = (0..n).map(|i| if grid.is_fluid(i) { normal.next() } else { 0.0 }).collect();
+    let mut normal = Sequence::new(seed);
+    let w: Vec<f64> = (0..n).map(|i| if grid.is_fluid(i) { normal.normal() } else { 0.0 }).collect();
     let mut start = vec![0.0; n];
     grid.apply(&w, &mut start);
     let lanczos = Lanczos::run(grid, &start, steps);
@@ -164,7 +164,7 @@ pub fn box_training_set(
     modes.sort_by(|a, b| a.0.total_cmp(&b.0));
     let modes = nearest_to_both_ends(&modes, options.lanczos_vectors);
 
-    let mut normal = Normal::new(seed);
+    let mut normal = Sequence::new(seed);
     let emphasised = modes.len() / 2 + options.overlap;
     let mut values = vec![0_f32; options.vectors * cells];
     for output in values.chunks_mut(cells) {
@@ -208,11 +208,11 @@ fn check(options: &RitzOptions, dimension: usize, work: u64) -> Result<(), Linea
 }
 
 /// Columns of normal coefficients, nine times as large for the first `emphasised` modes.
-fn draw(modes: usize, count: usize, emphasised: usize, normal: &mut Normal) -> Mat<f64> {
+fn draw(modes: usize, count: usize, emphasised: usize, normal: &mut Sequence) -> Mat<f64> {
     let mut coefficients = Mat::zeros(modes, count);
     for k in 0..count {
         for j in 0..modes {
-            coefficients[(j, k)] = if j < emphasised { 9.0 } else { 1.0 } * normal.next();
+            coefficients[(j, k)] = if j < emphasised { 9.0 } else { 1.0 } * normal.normal();
         }
     }
     coefficients

@@ -15,7 +15,6 @@
 //!
 //! Instead of `data`, a table `[regression.synthetic]` or `[regression.kronecker]` has a regression made from a seed.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +25,7 @@ use toml::de::DeTable;
 use super::input::{Column, FileRows, Selection, open};
 use super::synthetic::{Synthetic, SyntheticKronecker};
 use super::{Method, SolveError};
-use crate::statement::{StatementError, document, entries, nearest, one_of, only_keys, option_error, table};
+use crate::statement::{MethodPlaces, MethodTable, StatementError, document, only_keys, option_error, table};
 
 /// Where the data come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,8 +71,7 @@ pub struct Statement {
 #[derive(Clone, Debug, Default)]
 struct Places {
     data: Range<usize>,
-    method: Range<usize>,
-    options: HashMap<String, Range<usize>>,
+    method: MethodPlaces,
 }
 
 #[derive(Deserialize)]
@@ -119,13 +117,16 @@ impl Statement {
         };
         let regression = Spanned::new(value.span(), table(value, "regression", SHAPE)?.clone());
         let (data, place) = read_data(regression, value.span(), folder)?;
-        let (method, mut places) = read_method(tables, method)?;
-        places.data = place;
+        let table = MethodTable::read(tables, Method::NAMES, "auto", method)?;
+        let method = read_method(&table)?;
+        let places = Places { data: place, method: table.places };
         if matches!(data, Data::Kronecker(_))
             && !matches!(method, Method::SketchAndSolve(_) | Method::Auto(_))
         {
             let message = format!("method `{}` does not apply to a Kronecker product", method.name());
-            return Err(StatementError::new(message, places.method).expected("`sketch-and-solve` or `auto`"));
+            return Err(
+                StatementError::new(message, places.method.method).expected("`sketch-and-solve` or `auto`")
+            );
         }
         Ok(Statement { title, data, method, places })
     }
@@ -133,9 +134,7 @@ impl Statement {
     /// The place in the file that an error of the solve is about, if there is one.
     pub fn locate(&self, error: &SolveError) -> Option<StatementError> {
         let span = match error {
-            SolveError::Option { key, .. } => {
-                self.places.options.get(*key).unwrap_or(&self.places.method).clone()
-            }
+            SolveError::Option { key, .. } => self.places.method.option(key),
             SolveError::Breakdown(_) | SolveError::Interrupted => return None,
             _ => self.places.data.clone(),
         };
@@ -203,52 +202,13 @@ fn read_data(
     Ok((Data::File { path: folder.join(file.get_ref()), selection }, file.span()))
 }
 
-fn read_method(tables: &DeTable<'_>, wanted: Option<&str>) -> Result<(Method, Places), StatementError> {
-    let mut places = Places::default();
-    let unknown = |name: &str, span: Range<usize>| {
-        StatementError::new(format!("there is no method `{name}`"), span)
-            .expected(one_of(Method::NAMES))
-            .suggest(nearest(name, Method::NAMES.iter().copied()))
-    };
-    let options = |name: &str, table: Spanned<DeTable<'_>>| -> Option<Result<Method, toml::de::Error>> {
-        let options = toml::de::Deserializer::from(table);
-        Some(match name {
-            "sketch-and-solve" => Deserialize::deserialize(options).map(Method::SketchAndSolve),
-            "refined" => Deserialize::deserialize(options).map(Method::Refined),
-            "householder" => Deserialize::deserialize(options).map(Method::Householder),
-            "normal-equations" => Deserialize::deserialize(options).map(Method::NormalEquations),
-            "svd" => Deserialize::deserialize(options).map(Method::Svd),
-            "auto" => Deserialize::deserialize(options).map(Method::Auto),
-            _ => return None,
-        })
-    };
-    let by_default = |name: &str| {
-        options(name, Spanned::new(0..0, DeTable::new()))
-            .and_then(Result::ok)
-            .ok_or_else(|| unknown(name, 0..0))
-    };
-    let Some(value) = tables.get("method") else {
-        return Ok((by_default(wanted.unwrap_or("auto"))?, places));
-    };
-    let shape = "[method] with `name = \"...\"` and the method's options";
-    let mut stated = table(value, "method", shape)?.clone();
-    places.method = value.span();
-    for (key, value) in entries(&stated) {
-        let place =
-            if key.text == "name" { &mut places.method } else { places.options.entry(key.text).or_default() };
-        *place = value.span();
-    }
-    let name = match stated.remove("name") {
-        None => "auto".to_string(),
-        Some(name) => name.get_ref().as_str().map(String::from).ok_or_else(|| {
-            StatementError::new("the method's name is no text", name.span()).expected(one_of(Method::NAMES))
-        })?,
-    };
-    if let Some(wanted) = wanted.filter(|wanted| *wanted != name) {
-        return Ok((by_default(wanted)?, Places::default()));
-    }
-    let method = options(&name, Spanned::new(value.span(), stated))
-        .ok_or_else(|| unknown(&name, places.method.clone()))?
-        .map_err(|error| option_error(&format!("method `{name}`"), &error, value.span()))?;
-    Ok((method, places))
+fn read_method(table: &MethodTable<'_>) -> Result<Method, StatementError> {
+    Ok(match table.name.as_str() {
+        "sketch-and-solve" => Method::SketchAndSolve(table.options()?),
+        "refined" => Method::Refined(table.options()?),
+        "householder" => Method::Householder(table.options()?),
+        "normal-equations" => Method::NormalEquations(table.options()?),
+        "svd" => Method::Svd(table.options()?),
+        _ => Method::Auto(table.options()?),
+    })
 }

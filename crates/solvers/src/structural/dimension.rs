@@ -7,11 +7,11 @@
 //! The rank at any point is at most the true one, and at a random point it is smaller with probability of the order of
 //! degree/p: so full rank is a proof, and a deficient one is looked at again at a second point for another prime.
 
+use mathesis_algebra::random::Sequence;
 use mathesis_symbolic::modular::{Echelon, PrimeField, inverse_matrix};
 use serde::Serialize;
 
 use super::graph::MixedGraph;
-use super::random::Random;
 
 /// The dimension of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,7 +30,7 @@ impl Dimension {
         let parameters = graph.parameter_count();
         let mut rank = 0;
         for (field, seed) in PrimeField::largest().take(2).zip(0..) {
-            rank = rank.max(rank_at(graph, &ModularPoint::random(graph, field, &mut Random::new(seed))));
+            rank = rank.max(rank_at(graph, &ModularPoint::random(graph, field, &mut Sequence::new(seed))));
             if rank == parameters {
                 break;
             }
@@ -57,19 +57,19 @@ pub(super) struct ModularPoint {
 
 impl ModularPoint {
     /// Parameters that make I − Λ singular are drawn again.
-    pub(super) fn random(graph: &MixedGraph, field: PrimeField, random: &mut Random) -> Self {
+    pub(super) fn random(graph: &MixedGraph, field: PrimeField, random: &mut Sequence) -> Self {
         let size = graph.len();
         loop {
             let mut matrix = vec![0; size * size];
             (0..size).for_each(|k| matrix[k * size + k] = 1);
             for (tail, head) in graph.directed() {
-                matrix[tail * size + head] = random.element(field);
+                matrix[tail * size + head] = field.reduce(random.bits());
             }
             let Some(total_effects) = inverse_matrix(field, &matrix, size) else { continue };
             let mut errors = vec![0; size * size];
-            (0..size).for_each(|k| errors[k * size + k] = random.element(field));
+            (0..size).for_each(|k| errors[k * size + k] = field.reduce(random.bits()));
             for (a, b) in graph.bidirected() {
-                let value = random.element(field);
+                let value = field.reduce(random.bits());
                 errors[a * size + b] = value;
                 errors[b * size + a] = value;
             }
@@ -187,7 +187,7 @@ mod tests {
     fn ranks_agree_with_differences() {
         use super::super::numeric::{covariance, random_parameters};
         use super::super::one_connection::tests::random_graph;
-        let mut random = Random::new(5);
+        let mut random = Sequence::new(5);
         for k in 0..60 {
             let graph = random_graph(&mut random, 1 + k % 5, 0.35);
             let point = random_parameters(&graph, k as u64);

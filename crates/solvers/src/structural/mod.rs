@@ -20,7 +20,6 @@ mod notation;
 pub mod numeric;
 mod one_connection;
 pub mod options;
-mod random;
 pub mod simulation;
 mod statement;
 pub mod vanishing_ideal;

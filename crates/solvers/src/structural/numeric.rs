@@ -2,11 +2,11 @@
 
 use faer::Mat;
 use faer::linalg::solvers::Solve;
+use mathesis_algebra::random::Sequence;
 
 use super::StructuralError;
 use super::graph::MixedGraph;
 use super::one_connection::Parameters;
-use super::random::Random;
 
 /// Σ = (I−Λ)⁻ᵀ Ω (I−Λ)⁻¹, row-major and exactly symmetric, in O(n³) operations.
 ///
@@ -96,10 +96,10 @@ pub fn spectral_radius(graph: &MixedGraph, effects: &[f64]) -> f64 {
 /// Random parameters of a stable system with a positive definite Ω: effects of size 0.3 to 0.9, shrunk if need be until the
 /// spectral radius is at most 0.8; correlations of size 0.2 to 0.5; variances that exceed them by 0.5 to 1.5.
 pub fn random_parameters(graph: &MixedGraph, seed: u64) -> Parameters<f64> {
-    let mut random = Random::new(seed);
-    let signed = |random: &mut Random, low: f64, high: f64| {
+    let mut random = Sequence::new(seed);
+    let signed = |random: &mut Sequence, low: f64, high: f64| {
         let size = low + (high - low) * random.uniform();
-        if random.word() & 1 == 0 { size } else { -size }
+        if random.bits() & 1 == 0 { size } else { -size }
     };
     let mut effects: Vec<f64> = graph.directed().iter().map(|_| signed(&mut random, 0.3, 0.9)).collect();
     let radius = spectral_radius(graph, &effects);

@@ -310,14 +310,14 @@ impl OneConnections<Polynomial> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use mathesis_algebra::random::Sequence;
     use mathesis_symbolic::parse;
 
     use super::super::numeric;
-    use super::super::random::Random;
     use super::*;
 
     /// Random mixed graphs, cycles, two-cycles and bows included.
-    pub(crate) fn random_graph(random: &mut Random, size: usize, density: f64) -> MixedGraph {
+    pub(crate) fn random_graph(random: &mut Sequence, size: usize, density: f64) -> MixedGraph {
         let (mut directed, mut bidirected) = (Vec::new(), Vec::new());
         for i in 0..size {
             for j in 0..size {
@@ -347,7 +347,7 @@ pub(super) mod tests {
     /// Item 1 of the specification's list, in numbers.
     #[test]
     fn the_rule_equals_linear_algebra_in_numbers() {
-        let mut random = Random::new(1);
+        let mut random = Sequence::new(1);
         for k in 0..1200 {
             let size = 1 + k % 8;
             let density = if size > 6 { 0.15 } else { 0.3 };
@@ -366,7 +366,7 @@ pub(super) mod tests {
     /// Item 1 in polynomials: the Leibniz determinant, and adj(I−Λ)·(I−Λ) = det(I−Λ)·I.
     #[test]
     fn the_rule_equals_linear_algebra_exactly() {
-        let mut random = Random::new(2);
+        let mut random = Sequence::new(2);
         for k in 0..150 {
             let size = 1 + k % 5;
             let graph = random_graph(&mut random, size, 0.4);
@@ -421,7 +421,7 @@ pub(super) mod tests {
     /// On acyclic graphs the rule is the trek rule: sums over pairs of directed paths, here by powers of Λ.
     #[test]
     fn the_trek_rule_on_acyclic_graphs() {
-        let mut random = Random::new(3);
+        let mut random = Sequence::new(3);
         for k in 0..60 {
             let size = 1 + k % 5;
             let cyclic = random_graph(&mut random, size, 0.6);

@@ -1,12 +1,12 @@
 //! Observations of a structural model with Gaussian errors.
 
 use faer::{Mat, Side};
+use mathesis_algebra::random::Sequence;
 
 use super::StructuralError;
 use super::graph::MixedGraph;
 use super::numeric::{error_covariance, spectral_radius, total_effects};
 use super::one_connection::Parameters;
-use super::random::Random;
 
 /// Independent observations, row-major with one column for each vertex: X = (I−Λ)⁻ᵀ ε with ε Gaussian of covariance Ω.
 ///
@@ -25,8 +25,8 @@ pub fn simulate(
         .map_err(|_| StructuralError::NotPositiveDefinite)?;
     // A row of standard normal numbers z becomes the row (L z)ᵀ B of observations.
     let transform = factor.L().transpose() * &effects;
-    let mut random = Random::new(seed);
-    let normal = Mat::from_fn(size, samples, |_, _| random.normal());
+    let mut random = Sequence::new(seed);
+    let normal = Mat::from_fn(size, samples, |_, _| random.normal_pair().0);
     let observations = transform.transpose() * &normal;
     Ok((0..samples)
         .flat_map(|row| (0..size).map(move |k| (k, row)))

@@ -15,7 +15,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -25,7 +25,7 @@ use super::notation::Vertices;
 use super::one_connection::Parameters;
 use super::{StructuralError, options};
 use crate::statement::{
-    Located, StatementError, document, entries, nearest, one_of, only_keys, option_error, table,
+    Located, MethodPlaces, MethodTable, StatementError, document, entries, nearest, one_of, only_keys, table,
 };
 
 /// A method with its options: the `[method]` table.
@@ -59,16 +59,14 @@ impl MethodChoice {
         }
     }
 
-    fn read(table: Spanned<DeTable<'_>>, name: &str) -> Result<Option<Self>, toml::de::Error> {
-        let given = toml::de::Deserializer::from(table);
-        Ok(Some(match name {
-            "vanishing-ideal" => MethodChoice::VanishingIdeal(Deserialize::deserialize(given)?),
-            "covariance" => MethodChoice::Covariance(Deserialize::deserialize(given)?),
-            "finite-to-one" => MethodChoice::FiniteToOne(Deserialize::deserialize(given)?),
-            "test-fit" => MethodChoice::TestFit(Deserialize::deserialize(given)?),
-            "simulate" => MethodChoice::Simulate(Deserialize::deserialize(given)?),
-            _ => return Ok(None),
-        }))
+    fn read(table: &MethodTable<'_>) -> Result<Self, StatementError> {
+        Ok(match table.name.as_str() {
+            "covariance" => MethodChoice::Covariance(table.options()?),
+            "finite-to-one" => MethodChoice::FiniteToOne(table.options()?),
+            "test-fit" => MethodChoice::TestFit(table.options()?),
+            "simulate" => MethodChoice::Simulate(table.options()?),
+            _ => MethodChoice::VanishingIdeal(table.options()?),
+        })
     }
 }
 
@@ -110,17 +108,7 @@ pub enum Source {
 #[derive(Clone, Debug, Default)]
 struct Places {
     graph: Range<usize>,
-    method: Range<usize>,
-    options: Vec<(String, Range<usize>)>,
-}
-
-impl Places {
-    fn option(&self, key: &str) -> Range<usize> {
-        self.options
-            .iter()
-            .find(|(name, _)| name == key)
-            .map_or(self.method.clone(), |(_, place)| place.clone())
-    }
+    method: MethodPlaces,
 }
 
 const TABLES: &[&str] = &["title", "structural-model", "method"];
@@ -151,13 +139,13 @@ impl Statement {
     pub fn locate(&self, error: &StructuralError) -> Option<StatementError> {
         let span = match error {
             StructuralError::BlockLimit { .. } | StructuralError::Degree { .. } => {
-                self.places.option("degree")
+                self.places.method.option("degree")
             }
             StructuralError::TooManyPaths(_) => self.places.graph.clone(),
             StructuralError::Singular | StructuralError::NotPositiveDefinite => {
-                self.places.option("parameters")
+                self.places.method.option("parameters")
             }
-            StructuralError::Data(_) => self.places.method.clone(),
+            StructuralError::Data(_) => self.places.method.method.clone(),
             StructuralError::ParameterCount { .. } | StructuralError::NotProved { .. } => return None,
         };
         Some(StatementError::new(error.to_string(), span))
@@ -183,8 +171,9 @@ impl Statement {
             Some(value) => Some(Located::new(text, value, "`title`")?.text),
         };
         let (graph, graph_place) = read_graph(text, document, folder)?;
-        let (mut method, mut places) = read_method(document, wanted)?;
-        places.graph = graph_place;
+        let table = MethodTable::read(document, MethodChoice::NAMES, "vanishing-ideal", wanted)?;
+        let mut method = MethodChoice::read(&table)?;
+        let places = Places { graph: graph_place, method: table.places };
         if let Some(seed) = seed {
             match &mut method {
                 MethodChoice::Simulate(options) => options.seed = seed,
@@ -203,14 +192,14 @@ impl Statement {
         match &self.method {
             MethodChoice::Covariance(options::Covariance { parameters: Some(table) })
             | MethodChoice::Simulate(options::Simulate { parameters: Some(table), .. }) => {
-                let found = parameters(&self.graph, table, &places.option("parameters"))?;
+                let found = parameters(&self.graph, table, &places.method.option("parameters"))?;
                 self.parameters = Some(found);
             }
             MethodChoice::TestFit(options) => {
                 if !(options.level > 0.0 && options.level < 1.0) {
                     return Err(StatementError::new(
                         format!("the level is {}", options.level),
-                        places.option("level"),
+                        places.method.option("level"),
                     )
                     .expected("a probability between 0 and 1, such as 0.01"));
                 }
@@ -286,52 +275,6 @@ fn read_vertices(value: &Spanned<DeValue<'_>>) -> Result<Vertices, StatementErro
     }
 }
 
-fn read_method(
-    document: &DeTable<'_>,
-    wanted: Option<&str>,
-) -> Result<(MethodChoice, Places), StatementError> {
-    let shape = "[method] with `name = \"...\"` and the method's options";
-    let mut places = Places::default();
-    let unknown = |name: &str, span: Range<usize>| {
-        StatementError::new(format!("there is no method `{name}`"), span)
-            .expected(one_of(MethodChoice::NAMES))
-            .suggest(nearest(name, MethodChoice::NAMES.iter().copied()))
-    };
-    let mut stated = DeTable::new();
-    let mut name = None;
-    if let Some(value) = document.get("method") {
-        stated = table(value, "method", shape)?.clone();
-        places.method = value.span();
-        for (key, value) in entries(&stated) {
-            if key.text == "name" {
-                places.method = value.span();
-            } else {
-                places.options.push((key.text, value.span()));
-            }
-        }
-        name = match stated.remove("name") {
-            None => None,
-            Some(name) => match name.get_ref() {
-                DeValue::String(word) => Some(word.to_string()),
-                _ => {
-                    return Err(StatementError::new("the method's name is not a string", name.span())
-                        .expected(one_of(MethodChoice::NAMES)));
-                }
-            },
-        };
-    }
-    if let (Some(wanted), true) = (wanted, name.as_deref() != wanted) {
-        // The options belong to another method.
-        (stated, places.options) = (DeTable::new(), Vec::new());
-        name = Some(wanted.to_string());
-    }
-    let name = name.unwrap_or_else(|| "vanishing-ideal".to_string());
-    let choice = MethodChoice::read(Spanned::new(places.method.clone(), stated), &name)
-        .map_err(|error| option_error(&format!("`{name}`"), &error, places.method.clone()))?
-        .ok_or_else(|| unknown(&name, places.method.clone()))?;
-    Ok((choice, places))
-}
-
 /// Values for edges and vertices, by their names.
 fn parameters(
     graph: &MixedGraph,
@@ -402,17 +345,17 @@ fn source(
     places: &Places,
 ) -> Result<Source, StatementError> {
     let refuse =
-        |error: StructuralError, key: &str| StatementError::new(error.to_string(), places.option(key));
+        |error: StructuralError, key: &str| StatementError::new(error.to_string(), places.method.option(key));
     match (&options.data, &options.covariance, &options.simulate) {
         (Some(file), None, None) => {
-            let place = places.option("data");
+            let place = places.method.option("data");
             let rows = read_table(folder, file, graph, &place)?;
             let sample =
                 SampleCovariance::of_observations(graph.len(), &rows).map_err(|e| refuse(e, "data"))?;
             Ok(Source::Sample(sample))
         }
         (None, Some(file), None) => {
-            let place = places.option("covariance");
+            let place = places.method.option("covariance");
             let matrix = read_table(folder, file, graph, &place)?;
             let samples = options.samples.ok_or_else(|| {
                 StatementError::new("the number of observations is missing", place)
@@ -423,7 +366,7 @@ fn source(
             Ok(Source::Sample(sample))
         }
         (None, None, Some(from)) => {
-            let place = places.option("simulate");
+            let place = places.method.option("simulate");
             let vertices = Vertices::Names(graph.names().to_vec());
             let truth = match &from.graph {
                 None => graph.clone(),
@@ -436,9 +379,11 @@ fn source(
             };
             Ok(Source::Simulated { graph: truth, parameters, samples: from.samples, seed: from.seed })
         }
-        (None, None, None) => Err(StatementError::new("there is nothing to test", places.method.clone())
-            .expected("`data`, `covariance` or `simulate`")),
-        _ => Err(StatementError::new("the data are stated twice", places.method.clone())
+        (None, None, None) => {
+            Err(StatementError::new("there is nothing to test", places.method.method.clone())
+                .expected("`data`, `covariance` or `simulate`"))
+        }
+        _ => Err(StatementError::new("the data are stated twice", places.method.method.clone())
             .expected("one of `data`, `covariance` and `simulate`")),
     }
 }

@@ -14,6 +14,7 @@
 //! What is found is complete up to the degree, not just likely: the null space modulo p cannot be smaller than the true space
 //! of vanishing polynomials, and is seen to be spanned by proved ones. The paper's own search is unknown; this does its job.
 
+use mathesis_algebra::random::Sequence;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
@@ -28,7 +29,6 @@ use super::dimension::{Dimension, ModularPoint};
 use super::graph::MixedGraph;
 use super::multidegree::{Factors, Multidegree, monomials, multidegrees, ordered_multidegrees, pairs};
 use super::one_connection::{Names, OneConnections};
-use super::random::Random;
 use crate::{Observer, Progress, Status};
 
 /// Points in a row that must bring nothing new before a null space is believed to be complete.
@@ -207,7 +207,7 @@ struct Points {
 
 impl Points {
     fn random(graph: &MixedGraph, field: PrimeField, count: usize, seed: u64) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Sequence::new(seed);
         let pairs = pairs(graph.len());
         let covariances = (0..count)
             .map(|_| {
@@ -445,7 +445,7 @@ fn column_order(index: usize, count: usize) -> Vec<usize> {
     match index {
         0 => (0..count).collect(),
         1 => (0..count).rev().collect(),
-        _ => Random::new(index as u64).permutation(count),
+        _ => Sequence::new(index as u64).permutation(count),
     }
 }
 
@@ -641,7 +641,7 @@ mod tests {
     /// multidegree, is that of generators times monomials.
     #[test]
     fn the_search_equals_exact_expansion() {
-        let mut random = Random::new(9);
+        let mut random = Sequence::new(9);
         for k in 0..12 {
             let size = 3 + k % 2;
             let graph = random_graph(&mut random, size, 0.3);

@@ -6,6 +6,7 @@
 //! the near-constant vector, cut to each aggregate and normalised, as its columns; `P = (I - ω D⁻¹ A_F) P₀`, where `A_F` has its weak
 //! couplings moved to the diagonal and `ω = 4/3 / λ_max(D⁻¹ A_F)`; the coarser matrix is `Pᵀ A P`.
 
+use mathesis_algebra::random::Sequence;
 use std::borrow::Cow;
 
 use faer::Mat;
@@ -14,7 +15,6 @@ use rayon::prelude::*;
 use super::super::LinearError;
 use super::super::conjugate_gradient::Preconditioner;
 use super::super::csr::Csr;
-use super::super::random::Normal;
 use super::super::vector::norm;
 use super::{chebyshev_steps, pseudo_inverse};
 
@@ -169,8 +169,8 @@ fn inverse_diagonal(matrix: &Csr) -> Vec<f64> {
 
 /// `λ_max(D⁻¹ A)` by the power method, to a few per cent from below.
 fn largest_eigenvalue(matrix: &Csr, inverse_diagonal: &[f64]) -> f64 {
-    let mut normal = Normal::new(0);
-    let mut v: Vec<f64> = inverse_diagonal.iter().map(|_| normal.next()).collect();
+    let mut normal = Sequence::new(0);
+    let mut v: Vec<f64> = inverse_diagonal.iter().map(|_| normal.normal()).collect();
     let mut next = vec![0.0; v.len()];
     let mut value = 0.0;
     for _ in 0..20 {

@@ -29,20 +29,20 @@ mod checks;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use mathesis_symbolic::{Expr, Symbol};
-use serde::{Deserialize, Serialize};
-use toml::de::{DeTable, DeValue};
+use serde::Serialize;
+use toml::de::DeTable;
 
 use super::{
     Auto, Axis, Collocation, Condition, Derivative, Face, FiniteDifference, GpHm, Method, Problem, Side,
     SolveError, evaluate_on_grid, options,
 };
 use crate::statement::{
-    Located, StatementError, counted, document, entries, nearest, one_of, one_or_more, only_keys,
-    option_error, table,
+    Located, MethodPlaces, MethodTable, StatementError, counted, document, entries, nearest, one_of,
+    one_or_more, only_keys, table,
 };
 
 /// A method with its options: the `[method]` table.
@@ -94,15 +94,12 @@ impl MethodChoice {
         }
     }
 
-    fn read(table: toml::Spanned<DeTable<'_>>, name: &str) -> Result<Self, toml::de::Error> {
-        let options = toml::de::Deserializer::from(table);
-        Ok(match name {
-            "gp-hm" => MethodChoice::GpHm(options::GpHm::deserialize(options)?),
-            "collocation" => MethodChoice::Collocation(options::Collocation::deserialize(options)?),
-            "finite-difference" => {
-                MethodChoice::FiniteDifference(options::FiniteDifference::deserialize(options)?)
-            }
-            _ => MethodChoice::Auto(options::Auto::deserialize(options)?),
+    fn read(table: &MethodTable<'_>) -> Result<Self, StatementError> {
+        Ok(match table.name.as_str() {
+            "gp-hm" => MethodChoice::GpHm(table.options()?),
+            "collocation" => MethodChoice::Collocation(table.options()?),
+            "finite-difference" => MethodChoice::FiniteDifference(table.options()?),
+            _ => MethodChoice::Auto(table.options()?),
         })
     }
 }
@@ -129,8 +126,7 @@ pub struct Statement {
 #[derive(Clone, Debug, Default)]
 struct Places {
     equation: Range<usize>,
-    method: Range<usize>,
-    options: HashMap<String, Range<usize>>,
+    method: MethodPlaces,
 }
 
 const TABLES: &[&str] = &["title", "domain", "equation", "parameters", "conditions", "exact", "method"];
@@ -156,10 +152,8 @@ impl Statement {
     /// A refusal by a method as a complaint about the file, if the file is what is to blame.
     pub fn locate(&self, error: &SolveError) -> Option<StatementError> {
         let span = match error {
-            SolveError::Option { key, .. } => {
-                self.places.options.get(*key).unwrap_or(&self.places.method).clone()
-            }
-            SolveError::NotApplicable { .. } => self.places.method.clone(),
+            SolveError::Option { key, .. } => self.places.method.option(key),
+            SolveError::NotApplicable { .. } => self.places.method.method.clone(),
             SolveError::UnknownSymbol(_) | SolveError::Expression(_) | SolveError::NotFinite { .. } => {
                 self.places.equation.clone()
             }
@@ -187,8 +181,9 @@ impl Statement {
         let equation_place = reader.equations()?;
         let conditions = reader.conditions()?;
         let exact = reader.exact()?;
-        let (choice, mut places) = reader.method(method)?;
-        places.equation = equation_place;
+        let table = MethodTable::read(reader.document, MethodChoice::NAMES, "auto", method)?;
+        let choice = MethodChoice::read(&table)?;
+        let places = Places { equation: equation_place, method: table.places };
 
         let Scope { problem, parameters } = reader.scope;
         let statement = Statement {
@@ -610,50 +605,5 @@ impl Reader<'_, '_> {
         }
         self.scope.problem.exact = expressions.into_iter().collect();
         Ok(Some(value.span()))
-    }
-
-    fn method(&self, wanted: Option<&str>) -> Result<(MethodChoice, Places), StatementError> {
-        let mut places = Places::default();
-        let unknown_method = |name: &str, span: Range<usize>| {
-            StatementError::new(format!("there is no method `{name}`"), span)
-                .expected(one_of(MethodChoice::NAMES))
-                .suggest(nearest(name, MethodChoice::NAMES.iter().copied()))
-        };
-        let by_default = |name: &str| MethodChoice::from_name(name).ok_or_else(|| unknown_method(name, 0..0));
-        let Some(value) = self.document.get("method") else {
-            return Ok((by_default(wanted.unwrap_or("auto"))?, places));
-        };
-        let shape = "[method] with `name = \"...\"` and the method's options";
-        let mut table = table(value, "method", shape)?.clone();
-        places.method = value.span();
-        for (key, value) in entries(&table) {
-            let place = if key.text == "name" {
-                &mut places.method
-            } else {
-                places.options.entry(key.text).or_default()
-            };
-            *place = value.span();
-        }
-        let name = match table.remove("name") {
-            None => "auto".to_string(),
-            Some(name) => match name.get_ref() {
-                DeValue::String(word) => word.to_string(),
-                _ => {
-                    return Err(StatementError::new("the method's name is not a string", name.span())
-                        .expected(one_of(MethodChoice::NAMES)));
-                }
-            },
-        };
-        if MethodChoice::from_name(&name).is_none() {
-            return Err(unknown_method(&name, places.method));
-        }
-        let stated = MethodChoice::read(toml::Spanned::new(value.span(), table), &name)
-            .map_err(|error| option_error(&format!("`{name}`"), &error, places.method.clone()))?;
-        match wanted {
-            Some(wanted) if wanted != name => {
-                Ok((by_default(wanted)?, Places { method: places.method, ..Places::default() }))
-            }
-            _ => Ok((stated, places)),
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! How ranks reach each other: a star with the server, rank 0, in the middle and workers m = 1, ..., M around it.
 //!
 //! A [`Link`] is one rank's end. There are two kinds: [`threads`] of one process, and processes over MPI (cargo feature `mpi`,
-//! [`message_passing`]). Both carry the same messages in the same order, so that a method gives the same iterates bit for bit.
+//! `message_passing`). Both carry the same messages in the same order, so that a method gives the same iterates bit for bit.
 //!
 //! What a message is, its tag says, which travels in the envelope (an MPI tag, a field beside the bytes in a channel): the payload holds
 //! encoded vectors only, and [`Traffic`] counts its bytes where it is sent. Broadcasts are M sends of the same message, because only

@@ -1,26 +1,13 @@
 //! Regressions from the command line: the examples, the run folder, wrong input, and a small part of the experiment.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn mathesis(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mathesis"))
-        .args(arguments)
-        .current_dir(folder)
-        .env("NO_COLOR", "1")
-        .env_remove("RUST_LOG")
-        .output()
-        .expect("the binary runs")
-}
+use super::{example, mathesis};
 
-fn example(name: &str) -> String {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../examples", name].iter().collect();
-    path.display().to_string()
-}
-
+/// Solve with these arguments; returns what `--json` prints.
 #[track_caller]
 fn solved(folder: &Path, arguments: &[&str]) -> Value {
     let output = mathesis(folder, &[&["solve"], arguments, &["--json", "--quiet"]].concat());

@@ -1,5 +1,7 @@
 //! The binary from outside: examples are solved to the accuracy that they promise, wrong input is explained and leaves nothing.
 
+mod regression;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -19,6 +21,12 @@ fn mathesis(folder: &Path, arguments: &[&str]) -> Output {
 fn example(name: &str) -> String {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../examples", name].iter().collect();
     path.display().to_string()
+}
+
+/// A complaint without its breaks to the width of the terminal.
+fn unbroken(output: &Output) -> String {
+    let message = String::from_utf8_lossy(&output.stderr).replace('│', " ");
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn empty(folder: &Path) -> bool {
@@ -107,6 +115,81 @@ fn linear_systems_come_out_as_arrays_with_their_residual() {
     let text = std::fs::read_to_string(folder.path().join("runs/bar/solution.mtx")).expect("the solution");
     let numbers: Vec<f64> = text.lines().skip(2).map(|line| line.parse().expect("a number")).collect();
     assert!(numbers.iter().zip([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).all(|(x, exact)| (x - exact).abs() < 1e-12));
+}
+
+const TRAINING: &str = r#"
+[direction-network]
+weights = "small.safetensors"
+cells = [6, 5, 4]
+lanczos-vectors = 30
+training-vectors = 12
+overlap = 2
+epochs = 2
+"#;
+
+#[test]
+fn a_network_is_trained_and_then_solves() {
+    let folder = TempDir::new().expect("a folder");
+    std::fs::write(folder.path().join("training.toml"), TRAINING).expect("written");
+    let output = mathesis(folder.path(), &["train", "training.toml", "--json", "--quiet"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let record: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
+    assert_eq!(record["result"]["epochs"].as_array().expect("epochs").len(), 2);
+    let run = folder.path().join("runs/training");
+    for file in ["report.html", "losses.csv", "weights.safetensors", "plots/losses.svg"] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+
+    let text =
+        std::fs::read_to_string(example("pressure-deep-conjugate-directions.toml")).expect("an example");
+    let text = text.replace("48, 48, 48", "12, 10, 8");
+    std::fs::write(folder.path().join("embedded.toml"), &text).expect("written");
+    let text = text.replace("# network = \"my-network.safetensors\"", "network = \"small.safetensors\" #");
+    std::fs::write(folder.path().join("own.toml"), &text).expect("written");
+    for (file, name) in [("embedded.toml", "embedded network"), ("own.toml", "small.safetensors")] {
+        let output = mathesis(folder.path(), &["solve", file, "--json", "--quiet"]);
+        assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+        let record: Value = serde_json::from_slice(&output.stdout).expect("JSON on standard output");
+        assert!(record["result"]["method"].as_str().expect("a name").contains(name));
+        assert!(record["result"]["relative_residual"].as_f64().expect("a number") <= 1.001e-8);
+    }
+
+    // A damaged network and a matrix that is no grid are refused; nothing is written.
+    let weights = folder.path().join("small.safetensors");
+    let mut bytes = std::fs::read(&weights).expect("the weights");
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&weights, bytes).expect("written");
+    let output = mathesis(folder.path(), &["solve", "own.toml", "--output", "none"]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = unbroken(&output);
+    assert!(message.contains("of the tensor `output.weights` is NaN"), "{message}");
+    let output = mathesis(
+        folder.path(),
+        &["solve", &example("bar.toml"), "--method", "deep-conjugate-directions", "--output", "none"],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    assert!(unbroken(&output).contains("deep-conjugate-directions needs a grid"));
+    assert!(!folder.path().join("none").exists());
+}
+
+#[test]
+fn wrong_plans_for_training_are_refused() {
+    let folder = TempDir::new().expect("a folder");
+    for (wrong, says) in [
+        (TRAINING.replace("epochs = 2", "epoch = 2"), "did you mean `epochs`?"),
+        (TRAINING.replace("epochs = 2", "epochs = 0"), "`epochs` is 0"),
+        (TRAINING.replace("small.safe", "nowhere/small.safe"), "does not exist"),
+        (TRAINING.replace("[6, 5, 4]", "[6, 5, 0]"), "extents"),
+        (TRAINING.replace("epochs = 2", "learning-rate = -1.0"), "`learning-rate` is -1"),
+    ] {
+        std::fs::write(folder.path().join("wrong.toml"), wrong).expect("written");
+        let output = mathesis(folder.path(), &["train", "wrong.toml", "--quiet"]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(says), "{says}: {message}");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 1);
+    }
 }
 
 #[test]

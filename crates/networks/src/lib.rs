@@ -1,0 +1,10 @@
+//! Trainable parts that carry algebraic structure: configurations, modules and the kernels under them.
+//!
+//! A part is a serialisable configuration, an `init` on a device, and a module with `forward`; it trains on any backend of
+//! `burn`, and on the processor with kernels of [`mathesis_algebra`].
+//!
+//! - [`convolution`]: three-dimensional convolution with automatic derivatives;
+//! - [`direction_network`]: a network that proposes directions for solving pressure systems, its loss, training and file.
+
+pub mod convolution;
+pub mod direction_network;
