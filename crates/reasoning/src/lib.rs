@@ -1,5 +1,7 @@
-//! Reasoning about mathematics: so far the judge of answers.
+//! Reasoning about mathematics: the judge of answers, and models to ask.
 //!
 //! - [`answers`]: find the final answer in a text, decide whether it equals the reference, and count.
+//! - [`models`]: ask a language model, with every reply kept, limits obeyed and money counted.
 
 pub mod answers;
+pub mod models;
