@@ -8,7 +8,7 @@
 //! for synchronous programs.
 
 mod answer;
-mod random;
+pub(crate) mod random;
 mod request;
 mod scripted;
 
