@@ -102,7 +102,9 @@ pub enum FailureKind {
     Server,
     /// No complete reply in time.
     Timeout,
-    /// No connection, or it broke off within the reply.
+    /// No connection could be made.
+    Unreachable,
+    /// The connection broke off before the reply was complete.
     Connection,
     /// A complete reply that cannot be read: half a JSON, no JSON, no UTF-8, an unexpected form.
     Unreadable,
@@ -124,12 +126,13 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// All kinds.
-    pub const ALL: [FailureKind; 12] = {
+    pub const ALL: [FailureKind; 13] = {
         use FailureKind::*;
         [
             RateLimited,
             Server,
             Timeout,
+            Unreachable,
             Connection,
             Unreadable,
             ContextOverflow,
@@ -146,7 +149,7 @@ impl FailureKind {
     pub fn remedy(self) -> Remedy {
         use FailureKind::*;
         match self {
-            RateLimited | Server | Timeout | Connection | Unreadable => Remedy::Retry,
+            RateLimited | Server | Timeout | Unreachable | Connection | Unreadable => Remedy::Retry,
             ContextOverflow => Remedy::Adapt,
             ContentFilter | TooLarge | Unauthorized | Quota | Rejected | NotRecorded => Remedy::GiveUp,
         }
@@ -157,6 +160,12 @@ impl FailureKind {
         FailureKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
+    /// Whether the provider may have done the work, and charged for it.
+    pub fn may_be_paid(self) -> bool {
+        use FailureKind::*;
+        matches!(self, Timeout | Connection | Unreadable | TooLarge)
+    }
+
     /// The name in logs, reports and scripts.
     pub fn name(self) -> &'static str {
         use FailureKind::*;
@@ -164,6 +173,7 @@ impl FailureKind {
             RateLimited => "rate-limited",
             Server => "server",
             Timeout => "timeout",
+            Unreachable => "unreachable",
             Connection => "connection",
             Unreadable => "unreadable",
             ContextOverflow => "context-overflow",

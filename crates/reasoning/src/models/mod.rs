@@ -2,13 +2,19 @@
 //!
 //! A [`Model`] takes a [`Request`] and gives an [`Answer`] or a [`Failure`]. There is a client of OpenAI-compatible
 //! servers, a scripted model for tests, and a recorder with its replay; [`open`] makes them from the names of the command
-//! line. Programs ask through `calls`, which keeps every reply, obeys limits and counts money.
+//! line. Programs ask through [`calls`], which keeps every reply, obeys limits and counts money.
 //!
 //! A model is asynchronous, because hundreds of calls wait at once; [`block_on`] and the runner of the call layer are
 //! for synchronous programs.
 
+pub mod calls;
+
 mod answer;
+mod canonical;
+mod name;
+mod open_ai;
 pub(crate) mod random;
+mod replay;
 mod request;
 mod scripted;
 
@@ -16,9 +22,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::LazyLock;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, Failure, FailureKind, Finish, Remedy, Sample, Token, Usage};
+pub use name::{OpenError, open};
+pub use open_ai::{OpenAiError, OpenAiModel, OpenAiOptions};
+pub use replay::{RecordError, RecordModel, ReplayModel};
 pub use request::{Image, Message, Part, Prompt, Request, Role, Sampling};
 pub use scripted::{ScriptError, ScriptedModel};
 
@@ -51,7 +60,7 @@ pub trait Model: Send + Sync {
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Failure>> + Send + 'a>>;
 
 /// Which model it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The kind of back end: `openai`, `scripted`.
     pub provider: String,
@@ -68,6 +77,11 @@ impl Answer {
     pub fn to_reply(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an answer has no maps with odd keys")
     }
+}
+
+/// Reads an answer that was written by [`Answer::to_reply`].
+fn read_answer(reply: &[u8]) -> Result<Answer, Failure> {
+    serde_json::from_slice(reply).map_err(|error| Failure::new(FailureKind::Unreadable, error.to_string()))
 }
 
 /// Asks a model once, with no log, limit or second try.
