@@ -521,7 +521,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.sqlite");
         let connection = open_writer(&path).unwrap();
-        connection.execute_batch("PRAGMA max_page_count = 100").unwrap();
+        connection.execute_batch("PRAGMA max_page_count = 50").unwrap();
         let index = Arc::new(RwLock::new(read_index(&connection).unwrap()));
         let (writer, entries) = channel();
         let thread = std::thread::spawn({
@@ -540,7 +540,7 @@ mod tests {
         }
         drop(writer);
         thread.join().unwrap();
-        let error = error.expect("600 replies do not fit into 100 pages");
+        let error = error.expect("600 replies do not fit into 50 pages");
         assert!(error.contains("full"), "{error}");
         assert!(!acknowledged.is_empty());
         let log = Log::open(folder.path()).unwrap();
