@@ -397,3 +397,34 @@ fn an_estimate_asks_nothing() {
     assert_eq!(estimate.input_tokens, 60.0);
     assert_eq!(calls.status().sent, 1);
 }
+
+/// On a real disk that is too small: `MATHESIS_SMALL_DISK=FOLDER cargo test -p mathesis-reasoning --test models full_disk --
+/// --ignored`, with a few megabytes in the folder.
+#[test]
+#[ignore = "needs a small disk"]
+fn a_full_disk_stops_the_run() {
+    let folder = std::env::var("MATHESIS_SMALL_DISK").expect("a folder on a small disk");
+    let folder = Path::new(&folder).join("calls");
+    let run = |numbers: Vec<usize>| {
+        let calls = calls(echo(), &folder, quick());
+        let mut answered = Vec::new();
+        calls.run(
+            numbers,
+            async |number| {
+                let answers = calls.ask(&question(&format!("{number:>1000}"))).await;
+                (number, answers)
+            },
+            |_, (number, answers)| match &answers.outcomes[0] {
+                Outcome::Answered(_) => answered.push(number),
+                Outcome::Unasked(Stop::Log(message)) => assert!(message.contains("full"), "{message}"),
+                other => panic!("{other:?}"),
+            },
+        );
+        (answered, calls.status())
+    };
+    let (answered, status) = run((0..100_000).collect());
+    println!("{} answered, then: {}", answered.len(), status.stop.unwrap());
+    assert!(!answered.is_empty() && answered.len() < 100_000);
+    let (again, status) = run(answered.clone());
+    assert_eq!((again, status.sent), (answered, 0));
+}

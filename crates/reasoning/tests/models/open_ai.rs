@@ -6,7 +6,7 @@ use mathesis_reasoning::models::{
     Answer, Failure, FailureKind, Finish, Image, Message, OpenAiModel, OpenAiOptions, Part, Request, Role,
     Sampling, ask, block_on, open,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::server::{Reaction, Server};
 
@@ -23,7 +23,7 @@ fn question() -> Request {
     Request::chat([Message::user("What is 2 + 2?")])
 }
 
-/// The fields and their types are those that OpenAI's own Python client (2.x) sends for the same arguments.
+/// `bench/calls/official_client.py` lets OpenAI's own Python client write the same two bodies.
 #[test]
 fn a_conversation_goes_out_as_the_official_client_writes_it() {
     let server = Server::new(|_, _| Reaction::text("4"));
@@ -52,19 +52,7 @@ fn a_conversation_goes_out_as_the_official_client_writes_it() {
     let received = server.received().remove(0);
     assert_eq!(received.path, "/v1/chat/completions");
     assert_eq!(received.authorization, None);
-    let expected = json!({
-        "model": "m",
-        "messages": [
-            {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": [
-                {"type": "text", "text": "What is this?"},
-                {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}},
-            ]},
-            {"role": "assistant", "content": "It is"},
-        ],
-        "n": 3, "temperature": 0.7, "top_p": 0.9, "max_tokens": 64, "stop": ["\n\n"], "seed": 42,
-        "presence_penalty": 0.5, "frequency_penalty": -0.5, "logprobs": true, "top_logprobs": 2, "top_k": 20,
-    });
+    let expected: Value = serde_json::from_str(include_str!("conversation.json")).unwrap();
     assert_eq!(received.body, expected);
     // What is not set is not sent.
     answer(&server, &question()).unwrap();
@@ -84,7 +72,8 @@ fn a_text_is_continued() {
     let answer = answer(&server, &request).unwrap();
     let received = server.received().remove(0);
     assert_eq!(received.path, "/v1/completions");
-    assert_eq!(received.body, json!({"model": "m", "prompt": "2 + 2 =", "n": 2, "logprobs": 2}));
+    let expected: Value = serde_json::from_str(include_str!("continuation.json")).unwrap();
+    assert_eq!(received.body, expected);
     assert_eq!(answer.model, "m-1");
     assert_eq!(answer.samples[0].text, " four");
     assert_eq!((answer.samples[1].text.as_str(), &answer.samples[1].finish), (" five", &Finish::Length));
