@@ -90,7 +90,7 @@ fn list(text: &str) -> Option<Vec<Value>> {
     let reading = Reading { mixed_numbers: true, imaginary_unit: false };
     let formula = Formula::read(plain.as_deref().unwrap_or(text), reading).ok()?;
     let Formula::List(items, Separator::Comma) = &formula else {
-        return Some(choices(&formula)?);
+        return choices(&formula);
     };
     let mut values = Vec::new();
     for item in items {
