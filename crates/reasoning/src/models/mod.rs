@@ -29,7 +29,7 @@ pub use name::{OpenError, open};
 pub use open_ai::{OpenAiError, OpenAiModel, OpenAiOptions};
 pub use replay::{RecordError, RecordModel, ReplayModel};
 pub use request::{Image, Message, Part, Prompt, Request, Role, Sampling};
-pub use scripted::{ScriptError, ScriptedModel};
+pub use scripted::{Behaviour, ScriptError, ScriptedModel};
 
 /// What answers requests.
 ///

@@ -158,10 +158,10 @@ impl OpenAiModel {
     }
 
     fn transport_failure(&self, error: reqwest::Error) -> Failure {
-        let kind = if error.is_timeout() {
-            FailureKind::Timeout
-        } else if error.is_connect() {
+        let kind = if error.is_connect() {
             FailureKind::Unreachable
+        } else if error.is_timeout() {
+            FailureKind::Timeout
         } else {
             FailureKind::Connection
         };

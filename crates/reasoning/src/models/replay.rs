@@ -92,7 +92,7 @@ impl Model for RecordModel {
 pub struct ReplayModel {
     identity: Identity,
     replies: HashMap<String, String>,
-    reader: Box<dyn Fn(&Request, &[u8]) -> Result<Answer, Failure> + Send + Sync>,
+    reader: fn(&Request, &[u8]) -> Result<Answer, Failure>,
 }
 
 impl ReplayModel {
@@ -103,11 +103,10 @@ impl ReplayModel {
             line: 1,
             message: "no record starts here".into(),
         })?;
-        let reader: Box<dyn Fn(&Request, &[u8]) -> Result<Answer, Failure> + Send + Sync> =
-            match record.identity.provider.as_str() {
-                super::open_ai::PROVIDER => Box::new(super::open_ai::read),
-                _ => Box::new(|_, reply| super::read_answer(reply)),
-            };
+        let reader = match record.identity.provider.as_str() {
+            super::open_ai::PROVIDER => super::open_ai::read,
+            _ => |_: &Request, reply: &[u8]| super::read_answer(reply),
+        };
         Ok(ReplayModel { identity: record.identity, replies: record.replies, reader })
     }
 }

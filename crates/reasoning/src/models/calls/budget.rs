@@ -261,7 +261,7 @@ impl Budget {
                 let with = account.reserved.plus(worst);
                 if self.exceeded(account.spent.plus(with)).is_none() {
                     account.reserved = with;
-                    return Ok(Reservation { budget: self, worst, spent: worst });
+                    return Ok(Reservation { budget: self, worst, spent: Spending::default() });
                 }
                 if let Some(cap) = self.exceeded(account.spent.plus(worst)) {
                     return Err(cap);
@@ -301,7 +301,7 @@ impl Budget {
     }
 }
 
-/// The worst case of a call, set aside. A call that is given up without settling may have been paid, and counts in full.
+/// The worst case of a call, set aside until the call ends or is given up.
 pub(super) struct Reservation<'a> {
     budget: &'a Budget,
     worst: Spending,
@@ -309,6 +309,11 @@ pub(super) struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
+    /// The call goes out: if it is given up from now on, it may have been paid, and counts in full.
+    pub(super) fn send(&mut self) {
+        self.spent = self.worst;
+    }
+
     /// Gives the reservation back for what was really spent: nothing, if the call was not paid.
     pub(super) fn settle(mut self, spent: Spending) {
         self.spent = spent;

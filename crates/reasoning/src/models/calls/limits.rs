@@ -285,3 +285,153 @@ impl Forecast {
         self.output_tokens_per_sample += weight * (output - self.output_tokens_per_sample);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::super::super::Sampling;
+    use super::*;
+
+    /// A runtime whose clock runs only when everybody waits.
+    fn virtually<F: Future>(future: F) -> F::Output {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(future)
+    }
+
+    fn request(bytes: usize) -> Request {
+        let sampling = Sampling { max_tokens: Some(400), ..Sampling::default() };
+        Request::completion("x".repeat(bytes)).sampled(sampling)
+    }
+
+    /// A server that turns calls away above its limits, of which it lets ten seconds' worth through at once.
+    struct Strict {
+        requests: Bucket,
+        tokens: Bucket,
+    }
+
+    impl Strict {
+        fn new(requests_per_minute: f64, tokens_per_minute: f64) -> Self {
+            let bucket = |per_minute: f64| {
+                let bucket = Bucket::new(per_minute, Instant::now());
+                Bucket { capacity: 10.0 * bucket.rate, level: 10.0 * bucket.rate, ..bucket }
+            };
+            Strict { requests: bucket(requests_per_minute), tokens: bucket(tokens_per_minute) }
+        }
+
+        fn accepts(&mut self, tokens: f64) -> bool {
+            let now = Instant::now();
+            let free = self.requests.wait(1.0, now).is_zero() && self.tokens.wait(tokens, now).is_zero();
+            if free {
+                self.requests.level -= 1.0;
+                self.tokens.level -= tokens;
+            }
+            free
+        }
+    }
+
+    /// The share of the allowance that was used, and of the calls that were turned away, over some minutes.
+    fn pace(bytes: usize, limits: Limits, server_share: f64, calls: usize) -> (f64, f64) {
+        virtually(async {
+            let (requests, tokens) = (limits.requests_per_minute.unwrap(), limits.tokens_per_minute.unwrap());
+            let server = Mutex::new(Strict::new(requests * server_share, tokens * server_share));
+            let limiter = Limiter::new(limits);
+            let (used, turned_away) = (Mutex::new(0), Mutex::new(0));
+            let begin = Instant::now();
+            join_all((0..calls).map(|number| {
+                let (server, limiter, used, turned_away) = (&server, &limiter, &used, &turned_away);
+                async move {
+                    let usage = Usage {
+                        input_tokens: bytes as u64 / 3,
+                        output_tokens: 20 + number as u64 * 7919 % 260,
+                    };
+                    loop {
+                        let admission = limiter.admit(&request(bytes)).await;
+                        let tokens = usage.input_tokens + usage.output_tokens;
+                        if server.lock().unwrap().accepts(tokens as f64) {
+                            tokio::time::sleep(Duration::from_millis(200 + usage.output_tokens * 10)).await;
+                            admission.end(End::Answered(Some(usage)));
+                            *used.lock().unwrap() += tokens;
+                            break;
+                        }
+                        admission.end(End::Congested(Some(Duration::from_secs(1))));
+                        *turned_away.lock().unwrap() += 1;
+                    }
+                }
+            }))
+            .await;
+            let minutes = begin.elapsed().as_secs_f64() / 60.0;
+            let used = *used.lock().unwrap() as f64 / minutes / (tokens * server_share);
+            let used = used.max(calls as f64 / minutes / (requests * server_share));
+            let turned_away = *turned_away.lock().unwrap() as f64;
+            (used, turned_away / (turned_away + calls as f64))
+        })
+    }
+
+    #[test]
+    fn a_strict_server_is_used_to_its_limits_and_hardly_ever_turns_calls_away() {
+        for (bytes, tokens) in [(400, 100_000.0), (30, 200_000.0), (30, 1e9)] {
+            let limits = Limits {
+                requests_per_minute: Some(600.0),
+                tokens_per_minute: Some(tokens),
+                ..Limits::default()
+            };
+            let (used, turned_away) = pace(bytes, limits, 1.0, 2000);
+            assert!(used >= 0.95, "{used} of {tokens} used");
+            assert!(used <= 1.05 && turned_away < 0.01, "{turned_away} of {tokens} turned away, {used} used");
+        }
+    }
+
+    /// Where the server allows less than it was said to, the calls in flight adapt, and its pauses are kept to.
+    #[test]
+    fn a_server_that_is_stricter_than_known_is_still_used() {
+        let limits = Limits {
+            requests_per_minute: Some(1200.0),
+            tokens_per_minute: Some(200_000.0),
+            ..Limits::default()
+        };
+        let (used, turned_away) = pace(30, limits, 0.5, 2000);
+        assert!(used > 0.5, "{used} used");
+        assert!(turned_away < 0.3, "{turned_away} turned away");
+    }
+
+    #[test]
+    fn the_window_halves_once_for_calls_in_flight_together_and_grows_back() {
+        virtually(async {
+            let limiter = Limiter::new(Limits { concurrency: 16, ..Limits::default() });
+            let window = || limiter.state.lock().unwrap().window;
+            let admissions = join_all((0..16).map(|_| async { limiter.admit(&request(1)).await })).await;
+            assert_eq!(limiter.in_flight(), 16);
+            tokio::time::advance(Duration::from_secs(1)).await;
+            for admission in admissions {
+                admission.end(End::Congested(None));
+            }
+            assert_eq!((window(), limiter.in_flight()), (8.0, 0));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            for _ in 0..1000 {
+                limiter.admit(&request(1)).await.end(End::Answered(None));
+            }
+            assert_eq!(window(), 16.0);
+            // A call that is given up gives its place back.
+            drop(limiter.admit(&request(1)).await);
+            assert_eq!(limiter.in_flight(), 0);
+        });
+    }
+
+    #[test]
+    fn a_pause_holds_for_all_and_latencies_above_the_target_count() {
+        virtually(async {
+            let target = Some(Duration::from_secs(2));
+            let limiter = Limiter::new(Limits { latency_target: target, ..Limits::default() });
+            limiter.admit(&request(1)).await.end(End::Congested(Some(Duration::from_secs(7))));
+            let begin = Instant::now();
+            let admission = limiter.admit(&request(1)).await;
+            assert_eq!(begin.elapsed().as_secs(), 7);
+            assert_eq!(limiter.state.lock().unwrap().window, 32.0);
+            tokio::time::advance(Duration::from_secs(3)).await;
+            admission.end(End::Answered(None));
+            assert_eq!(limiter.state.lock().unwrap().window, 16.0);
+        });
+    }
+}

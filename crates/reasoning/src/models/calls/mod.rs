@@ -493,7 +493,7 @@ impl Calls {
         self.running()?;
         let admission = self.limiter.admit(request).await;
         self.running()?;
-        let reservation = match self.budget.reserve(worst).await {
+        let mut reservation = match self.budget.reserve(worst).await {
             Ok(reservation) => reservation,
             Err(cap) => return Err(Outcome::Unasked(self.stop(Stop::Budget(cap)))),
         };
@@ -503,6 +503,7 @@ impl Calls {
             self.keep(Entry::Reservation { id, run: self.run.clone(), worst }).await?;
         }
         self.counts.lock().expect("no panic while counting").sent += 1;
+        reservation.send();
 
         match self.model.send(request).await {
             Ok(reply) => {
