@@ -202,7 +202,7 @@ fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
         let kept = (0..limit.min(all)).map(|number| data.problems[number * all / limit.min(all)].clone());
         data.problems = kept.collect();
     }
-    let grader = Grader::new(settings.mode());
+    let grader = Grader { mode: settings.mode(), budget: settings.budget() };
     Ok(Plan { suite, strategy, settings, data, files, prompter, grader })
 }
 
@@ -349,7 +349,6 @@ impl Asking<'_> {
         let tally = Mutex::new(Tally::default());
         let mut spent = Spending::default();
         let mut shown: Option<Instant> = None;
-        let mut interrupted = false;
         let stopped = rayon::in_place_scope(|scope| {
             generate(self.calls, items, &self.plan.prompter, |number, mut record, cost| {
                 spent = plus(spent, cost);
@@ -359,12 +358,11 @@ impl Asking<'_> {
                     tally.lock().expect("no panic while counting").add(&record);
                     records.lock().expect("no panic while storing")[number] = Some(record);
                 });
-                if !interrupted && shown.is_none_or(|last| last.elapsed() > Duration::from_millis(250)) {
+                if shown.is_none_or(|last| last.elapsed() > Duration::from_millis(250)) {
                     shown = Some(Instant::now());
                     let figures =
                         self.figures(&tally.lock().expect("no panic while counting"), number + 1, spent);
-                    interrupted = monitor.show(number + 1, items.len(), &figures).is_break();
-                    if interrupted {
+                    if monitor.show(number + 1, items.len(), &figures).is_break() {
                         monitor.finish();
                         eprintln!(
                             "{} of {} problems are answered and kept; the same command goes on from there",

@@ -1,6 +1,7 @@
 //! What can be set for a run, checked before anything is asked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::answers::Mode;
 use crate::models::Sampling;
@@ -39,6 +40,7 @@ pub(super) fn common() -> Vec<Setting> {
     let setting = |key, default, kind, about| Setting { key, default, kind, about };
     vec![
         setting("mode", "strict", Kind::One(modes), "the rules by which answers are found and compared"),
+        setting("budget", "1000", Kind::Whole(1, 60_000), "the time for one comparison in the strict mode, in milliseconds"),
         setting("shots", "8", Kind::Whole(0, 100), "exemplars in few-shot prompts"),
         setting("template", "", Kind::Text, "a file with a prompt template, instead of the strategy's"),
         setting("system", "", Kind::Text, "a system message before the prompt"),
@@ -132,6 +134,11 @@ impl Settings {
         Mode::from_name(self.get("mode")).unwrap_or(Mode::Strict)
     }
 
+    /// The time for one comparison.
+    pub fn budget(&self) -> Duration {
+        Duration::from_millis(self.get("budget").parse().unwrap_or(1000))
+    }
+
     /// The number of exemplars in few-shot prompts.
     pub fn shots(&self) -> usize {
         self.get("shots").parse().unwrap_or(0)
@@ -194,7 +201,7 @@ mod tests {
         assert_eq!((sampling.stop, sampling.seed), (vec!["\n\n".to_string()], Some(3)));
         for (key, value, expected) in [
             ("temprature", "1", "did you mean `temperature`?"),
-            ("zzz", "1", "there are mode, shots"),
+            ("zzz", "1", "there are mode, budget, shots"),
             ("temperature", "hot", "a number from 0 to 10"),
             ("temperature", "NaN", "a number from 0 to 10"),
             ("shots", "-1", "a whole number from 0 to 100"),
