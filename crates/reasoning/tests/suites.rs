@@ -19,7 +19,8 @@ fn given(settings: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn example() -> String {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../examples/word-problems/suite.toml"].iter().collect();
+    let path: PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "../../examples/word-problems/suite.toml"].iter().collect();
     path.display().to_string()
 }
 
@@ -36,8 +37,11 @@ fn run(log: &std::path::Path, concurrency: usize, asked: &Arc<AtomicUsize>) -> (
         let length = request.prompt.last_text().len();
         Ok(Sample::of(format!("\\boxed{{{}}}", [149, 84, 2, length][(length + index) % 4])))
     });
-    let options =
-        Options { limits: Limits { concurrency, ..Limits::default() }, run: "test".into(), ..Options::default() };
+    let options = Options {
+        limits: Limits { concurrency, ..Limits::default() },
+        run: "test".into(),
+        ..Options::default()
+    };
     let calls = Calls::new(Arc::new(model), Arc::new(Log::open(log).unwrap()), options).unwrap();
     let items = items(&data, &prompter, "", &settings.sampling(None), 4).unwrap();
     let mut records = Vec::new();
@@ -181,12 +185,17 @@ fn published_sets_have_their_published_sizes() {
         for (number, problem) in mgsm.problems.iter().enumerate() {
             assert_eq!(problem.reference, mgsm.problems[number % 250].reference);
         }
-        assert_eq!(loaded(&data, "mgsm", &[("languages", "de,th"), ("exemplars", "mixed")]).exemplars.len(), 8);
+        assert_eq!(
+            loaded(&data, "mgsm", &[("languages", "de,th"), ("exemplars", "mixed")]).exemplars.len(),
+            8
+        );
     }
     if let Some(data) = data_with("msvamp") {
         let msvamp = loaded(&data, "msvamp", &[]).problems;
         assert_eq!(msvamp.len(), 10_000);
-        assert!(msvamp.iter().enumerate().all(|(n, problem)| problem.reference == msvamp[n % 1000].reference));
+        assert!(
+            msvamp.iter().enumerate().all(|(n, problem)| problem.reference == msvamp[n % 1000].reference)
+        );
     }
     if let Some(data) = data_with("math-word-problems") {
         assert_eq!(loaded(&data, "svamp", &[]).problems.len(), 1000);
@@ -256,4 +265,50 @@ fn recorded_votes_of_math_get_the_published_counts() {
         assert_eq!(metrics.at[7].pass, 0.96, "{mode:?}");
         println!("{mode:?}: maj@8 {:?}", metrics.at[7].majority);
     }
+}
+
+/// The equations of MSVAMP, in prefix form over the numbers of the English text, give its answers.
+#[test]
+fn equations_of_msvamp_give_its_answers() {
+    let Some(data) = data_with("msvamp") else { return };
+    let number = regex::Regex::new(r"\d+(?:\.\d+)?").unwrap();
+    let english = lines(data.join("msvamp/test_English.json"));
+    for row in &english {
+        let text = row["m_query"].as_str().unwrap();
+        // A number directly behind a letter or digit is a part of a name.
+        let is_free =
+            |start: usize| !text[..start].ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let numbers: Vec<f64> = (number.find_iter(text))
+            .filter(|found| is_free(found.start()))
+            .map(|found| found.as_str().parse().unwrap())
+            .collect();
+        let mut stack: Vec<f64> = Vec::new();
+        for token in row["equation"].as_str().unwrap().split_whitespace().rev() {
+            let value = match token.strip_prefix("number") {
+                Some(index) => numbers[index.parse::<usize>().unwrap()],
+                None => match token.parse() {
+                    Ok(value) => value,
+                    Err(_) => {
+                        let (left, right) = (stack.pop().unwrap(), stack.pop().unwrap());
+                        match token {
+                            "+" => left + right,
+                            "-" => left - right,
+                            "*" => left * right,
+                            "/" => left / right,
+                            other => panic!("{other}"),
+                        }
+                    }
+                },
+            };
+            stack.push(value);
+        }
+        let expected: f64 = row["response"]
+            .as_str()
+            .map_or_else(|| row["response"].as_f64().unwrap(), |t| t.parse().unwrap());
+        assert!((stack[0] - expected).abs() < 1e-9, "{row}");
+    }
+    let bengali = loaded(&data, "msvamp", &[("languages", "bn")]).problems;
+    let native =
+        bengali.iter().filter(|problem| problem.question.contains(|c| ('০'..='৯').contains(&c))).count();
+    assert_eq!((english.len(), native), (1000, 757));
 }
