@@ -17,7 +17,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let requests: usize = arguments.next().map_or(100_000, |count| count.parse().expect("a number of requests"));
+    let requests: usize =
+        arguments.next().map_or(100_000, |count| count.parse().expect("a number of requests"));
     let folder = arguments.next().map_or_else(std::env::temp_dir, Into::into);
     let folder = folder.join(format!("call-overhead-{}", std::process::id()));
     let scripted = || -> Arc<dyn Model> {
@@ -29,7 +30,9 @@ fn main() {
         let requests = if concurrency == 1 { requests / 50 } else { requests };
         measure("instant", scripted(), concurrency, requests, &folder);
     }
-    for (name, latency) in [("loopback, instant", Duration::ZERO), ("loopback, 20 ms", Duration::from_millis(20))] {
+    for (name, latency) in
+        [("loopback, instant", Duration::ZERO), ("loopback, 20 ms", Duration::from_millis(20))]
+    {
         for concurrency in [64, 512] {
             let model = open(&format!("openai:m@{}", serve(latency))).expect("a client can be made");
             measure(name, model, concurrency, requests / 4, &folder);
@@ -42,7 +45,8 @@ fn measure(name: &str, model: Arc<dyn Model>, concurrency: usize, requests: usiz
     for _ in 0..2 {
         let log = Arc::new(Log::open(folder).expect("the folder can be written"));
         let limits = Limits { concurrency, ..Limits::default() };
-        let calls = Calls::new(model.clone(), log, Options { limits, ..Options::default() }).expect("no caps");
+        let calls =
+            Calls::new(model.clone(), log, Options { limits, ..Options::default() }).expect("no caps");
         let begin = Instant::now();
         let mut answered = 0;
         calls.run(
@@ -57,7 +61,12 @@ fn measure(name: &str, model: Arc<dyn Model>, concurrency: usize, requests: usiz
         rates.push(requests as f64 / begin.elapsed().as_secs_f64());
     }
     let _ = std::fs::remove_dir_all(folder);
-    println!("{name:>28} {concurrency:>9} {:>12.0} {:>12.0} {:>9.0}", rates[0], rates[1], resident_megabytes());
+    println!(
+        "{name:>28} {concurrency:>9} {:>12.0} {:>12.0} {:>9.0}",
+        rates[0],
+        rates[1],
+        resident_megabytes()
+    );
 }
 
 /// Starts a server that answers every request after a while, and keeps its connections open.
@@ -83,7 +92,8 @@ fn serve(latency: Duration) -> String {
                             }
                         };
                         let text = String::from_utf8_lossy(&read[..head]).to_lowercase();
-                        let length = text.split("content-length: ").nth(1).and_then(|text| text.lines().next());
+                        let length =
+                            text.split("content-length: ").nth(1).and_then(|text| text.lines().next());
                         let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or(0);
                         while read.len() < head + length {
                             stream.read_buf(&mut read).await?;
