@@ -3,8 +3,8 @@
 //! Requests and tokens come out of token buckets that hold one second's worth; what a call will use is estimated when it
 //! is sent and put right when it has ended, so that a bucket may be in debt. The number of calls in flight follows
 //! additive increase and multiplicative decrease (Chiu and Jain, 1989): an answer adds 1/window to the window, a sign of
-//! congestion (status 429 or 503, a timeout, a latency above the target) halves it, at most once for the calls that were
-//! sent before the last halving. All times are monotonic.
+//! congestion (status 429, a server error that says when to come back, a timeout, a latency above the target) halves it, at
+//! most once for the calls that were sent before the last halving. All times are monotonic.
 
 use std::sync::Mutex;
 use std::time::Duration;

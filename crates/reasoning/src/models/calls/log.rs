@@ -552,6 +552,34 @@ mod tests {
         assert!(acknowledged.iter().all(|number| log.find(&key(*number)).is_some()));
     }
 
+    /// A power failure may leave the end of the write-ahead file torn: what was committed before it is there.
+    #[test]
+    fn a_torn_write_loses_only_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::open(folder.path()).unwrap();
+        for group in 0..5 {
+            written(&log, (20 * group..20 * (group + 1)).map(reply)).unwrap();
+        }
+        let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+        let (database, ahead) = (read("calls.sqlite"), read("calls.sqlite-wal"));
+        let mut counts = Vec::new();
+        for eighths in 0..=8 {
+            let copy = tempfile::tempdir().unwrap();
+            std::fs::write(copy.path().join("calls.sqlite"), &database).unwrap();
+            let torn = &ahead[..ahead.len() * eighths / 8];
+            std::fs::write(copy.path().join("calls.sqlite-wal"), torn).unwrap();
+            let log = Log::open(copy.path()).unwrap();
+            counts.push(log.len());
+            for number in 0..log.len() as u64 {
+                let (bytes, _) = log.reply(log.find(&key(number)).unwrap()).unwrap();
+                assert!(bytes.starts_with(format!("reply {number},").as_bytes()));
+            }
+            written(&log, [reply(1000)].into_iter()).unwrap();
+        }
+        assert!(counts.is_sorted() && counts[0] == 0 && counts[8] == 100, "{counts:?}");
+        assert!((1..100).contains(&counts[4]), "{counts:?}");
+    }
+
     #[test]
     fn files_that_are_no_log_are_named() {
         let folder = tempfile::tempdir().unwrap();
