@@ -1,8 +1,9 @@
 //! How often 95 % intervals cover the true accuracy: simulated runs of n questions with k samples each.
 //!
-//! A question is solved with a probability that is drawn from Beta(2, 1), so that the true accuracy is 2/3; its samples
-//! are independent given that. Printed are the shares of 10,000 runs whose interval covers 2/3: the interval that reports
-//! show, the percentile bootstrap of whole questions (1,000 runs of 1,000 resamples), and the interval that takes all
+//! A question is solved with a probability that is drawn from Beta(a, 1), so that the true accuracy is a / (a + 1); its
+//! samples are independent given that. Each run has another a, uniform from 0.5 to 4: for a single accuracy the right
+//! answers are a binomial number, and the coverage of any interval for few questions goes up and down with the accuracy.
+//! Printed are the shares of 10,000 runs whose interval covers the truth: the interval that reports show, the percentile bootstrap of whole questions (1,000 runs of 1,000 resamples), and the interval that takes all
 //! samples as independent.
 
 use mathesis_reasoning::statistics::Interval;
@@ -17,7 +18,8 @@ fn main() {
         for samples in [1, 8] {
             let (mut reported, mut drawn, mut independent) = (0, 0, 0);
             for run in 0..RUNS {
-                let clusters = simulate(questions, samples, run);
+                let (clusters, truth) = simulate(questions, samples, run);
+                let covers = |interval: Interval| u64::from(interval.contains(truth));
                 let all: Vec<Vec<f64>> = clusters.iter().flatten().map(|score| vec![*score]).collect();
                 let right = all.iter().filter(|score| score[0] == 1.0).count();
                 let interval =
@@ -39,11 +41,8 @@ fn main() {
     }
 }
 
-fn covers(interval: Interval) -> u64 {
-    u64::from(interval.contains(2.0 / 3.0))
-}
-
-fn simulate(questions: usize, samples: usize, run: u64) -> Vec<Vec<f64>> {
+/// The scores of a run, and the true accuracy.
+fn simulate(questions: usize, samples: usize, run: u64) -> (Vec<Vec<f64>>, f64) {
     let mut state = run.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ ((questions as u64) << 32 | samples as u64);
     let mut uniform = move || {
         // SplitMix64.
@@ -53,11 +52,13 @@ fn simulate(questions: usize, samples: usize, run: u64) -> Vec<Vec<f64>> {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     };
-    (0..questions)
+    let a = 0.5 + 3.5 * uniform();
+    let scores = (0..questions)
         .map(|_| {
-            // The square root of a uniform number is Beta(2, 1).
-            let easiness = uniform().sqrt();
+            // By the inverse of the distribution function x^a.
+            let easiness = uniform().powf(1.0 / a);
             (0..samples).map(|_| f64::from(u8::from(uniform() < easiness))).collect()
         })
-        .collect()
+        .collect();
+    (scores, a / (a + 1.0))
 }

@@ -78,7 +78,8 @@ pub const MOST_VOTING_SAMPLES: usize = 1000;
 ///
 /// Subsets are counted by the highest number of votes m. With the classes taken one after the other, `count[s][t]` is the
 /// number of subsets of `s` samples in which `t` classes have m votes and none has more, and `right[s][t]` the same with
-/// each subset weighted by how many of these `t` are right; the score is Σ_m Σ_t right[k][t] / t / C(n, k).
+/// each subset weighted by how many of these `t` are right; the score is
+/// `Σ_m Σ_t right[k][t] / t / C(n, k)`.
 pub fn majority_at_k(classes: &[AnswerClass], missing: usize) -> Vec<f64> {
     let n = classes.iter().map(|class| class.samples).sum::<usize>() + missing;
     if n > MOST_VOTING_SAMPLES {
