@@ -1,5 +1,7 @@
-//! Reasoning about mathematics: so far the judge of answers.
+//! Reasoning about mathematics: the judge of answers, and the tools that a model may use.
 //!
 //! - [`answers`]: find the final answer in a text, decide whether it equals the reference, and count.
+//! - [`tools`]: programs and algebra on behalf of a model.
 
 pub mod answers;
+pub mod tools;
