@@ -56,6 +56,8 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    mathesis_reasoning::tools::python::host();
     let command_line = CommandLine::parse();
     let level = ["warn", "info", "debug"][usize::from(command_line.verbose.min(2))];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));

@@ -112,7 +112,7 @@ fn lower(limits: &str) -> String {
         }
     }
     let none = Rlimit { current: Some(0), maximum: Some(0) };
-    let _ = setrlimit(Resource::Core, none.clone());
+    let _ = setrlimit(Resource::Core, none);
     let _ = setrlimit(Resource::Fsize, none);
     if filter::worker().is_some_and(|filter| seccompiler::apply_filter_all_threads(&filter).is_ok()) {
         lowered.push("seccomp");
