@@ -292,6 +292,10 @@ fn programs_go_where_they_can_run() {
     );
     // monty has no such function, or no such syntax: started again in python3.
     assert_eq!(interpreter("import math\nmath.sumprod if False else math.fsum([.1] * 10)").1, "1.0");
+    assert_eq!(
+        interpreter("import math\nmath.factorial(21)"),
+        (Interpreter::Python3, "51090942171709440000".into())
+    );
     assert_eq!(interpreter("match 3:\n    case int(x): pass\nx"), (Interpreter::Python3, "3".into()));
     let run = python.run("{}['x']").unwrap();
     assert_eq!((run.interpreter, run.ending), (Interpreter::Monty, Ending::Exception));
