@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mathesis_reasoning::answers::{Equality, Language, Mode, Options, Verdict, check, extract};
 use rayon::prelude::*;
@@ -31,6 +32,9 @@ pub struct Arguments {
     /// The language of numbers and answer sentences, for example `de`. Without: ambiguous numbers are read as in English.
     #[arg(long, value_parser = language)]
     language: Option<Language>,
+    /// The time for one comparison in the strict mode, in milliseconds. What takes longer is `unknown`.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 50)]
+    budget: u64,
     /// Find the answer in ANSWER first.
     #[arg(long)]
     extract: bool,
@@ -60,7 +64,11 @@ fn language(code: &str) -> Result<Language, String> {
 /// # Errors
 /// [`Failure::Told`] (exit code 1) if the answers are not equal; wrong input if a file or a line of it cannot be read.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let options = Options { mode: arguments.mode, language: arguments.language, ..Options::default() };
+    let options = Options {
+        mode: arguments.mode,
+        language: arguments.language,
+        budget: Duration::from_millis(arguments.budget),
+    };
     if let Some(path) = &arguments.batch {
         return batch(path, arguments.output.as_deref(), &options);
     }
