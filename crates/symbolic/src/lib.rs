@@ -20,6 +20,7 @@ mod canonical;
 mod evaluate;
 mod expand;
 mod expression;
+mod factor;
 pub mod formula;
 mod function;
 pub mod interval;
@@ -35,6 +36,7 @@ mod symbol;
 
 pub use evaluate::EvaluateError;
 pub use expression::Expr;
+pub use factor::Factorisation;
 pub use function::Function;
 pub use number::Rational;
 pub use parse::{ParseError, parse, parse_equation};
