@@ -32,6 +32,8 @@ mod polynomial;
 mod print;
 mod program;
 mod rational_function;
+mod simplify;
+pub mod solve;
 mod symbol;
 
 pub use evaluate::EvaluateError;
