@@ -144,6 +144,38 @@ impl Expr {
         }
     }
 
+    /// The largest n, in absolute value, with which `pattern`ⁿ is among the factors of this, numbers aside: 2 for x²y³ and
+    /// xy, 2 for x^(2a+b) and x^a, 0 if it is not. `None` if the pattern has no factors but numbers.
+    pub fn factor_powers(&self, pattern: &Expr) -> Option<i64> {
+        let factors = |e: &Expr| match e.kind() {
+            Kind::Product(_, factors) => factors.clone(),
+            Kind::Power(base, exponent) => vec![(base.clone(), exponent.clone())],
+            Kind::Number(_) | Kind::Undefined => Vec::new(),
+            _ => vec![(e.clone(), Expr::one())],
+        };
+        let own = factors(self);
+        let mut count: Option<i64> = None;
+        for (base, exponent) in factors(pattern) {
+            let (unit, term) = crate::canonical::split_coefficient(&exponent.terms()[0]);
+            // The multiples of the exponent among those of the same base.
+            let found = own.iter().filter(|(other, _)| *other == base).flat_map(|(_, e)| e.terms()).find_map(|e| {
+                let (multiple, rest) = crate::canonical::split_coefficient(&e);
+                let ratio = &multiple * &unit.reciprocal()?;
+                let whole = if ratio.is_negative() { -&(-&ratio).floor() } else { ratio.floor() };
+                (rest == term).then(|| whole.to_i64()).flatten()
+            });
+            let found = found.unwrap_or(0);
+            count = Some(match count {
+                None => found,
+                Some(count) if count.signum() == found.signum() => {
+                    if count.abs() < found.abs() { count } else { found }
+                }
+                Some(_) => 0,
+            });
+        }
+        count
+    }
+
     /// Whether a symbol occurs.
     pub fn contains(&self, symbol: &Symbol) -> bool {
         let mut found = self.as_symbol() == Some(symbol);

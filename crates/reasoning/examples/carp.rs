@@ -1,0 +1,80 @@
+//! CARP against the published figures: statistics, expression accuracy of the worked solutions, and the replay of the
+//! published tool calls, with their times.
+//!
+//! ```text
+//! cargo run --release -p mathesis-reasoning --example carp -- DATA_FOLDER [--list]
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use mathesis_reasoning::answers::{Mode, Options, check};
+use mathesis_reasoning::suites::carp::replay::{Agreement, ToolCall};
+use mathesis_reasoning::suites::carp::{Failures, Solution, Statistics, expression_accuracy, read_records};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let folder = arguments.first().ok_or("the folder of the data is missing")?;
+    let is_listed = arguments.iter().any(|a| a == "--list");
+    for split in ["test", "dev"] {
+        let (records, bad) = read_records(&std::fs::read_to_string(format!("{folder}/carp_zh_{split}.json"))?);
+        let statistics = Statistics::of(&records);
+        println!("{split}: {} records, {} bad", records.len(), bad.len());
+        for fault in &bad {
+            println!("  {fault}");
+        }
+        for (name, (mean, largest)) in [
+            ("nodes", statistics.nodes),
+            ("edges", statistics.edges),
+            ("targets", statistics.targets),
+            ("candidates", statistics.candidates),
+        ] {
+            println!("  {name}: mean {mean:.3}, largest {largest}");
+        }
+        println!("  {} labels: {:?}", statistics.labels.len(), statistics.labels);
+        if split == "test" {
+            let options = Options::of(Mode::Carp);
+            let equal = records.iter().filter(|r| check(&r.answer, &r.answer, &options).is_equal()).count();
+            println!("  answers equal to themselves: {equal}");
+            let start = Instant::now();
+            let scores: Vec<_> =
+                records.iter().map(|r| expression_accuracy(r, Solution::Text(&r.steps), "-10000")).collect();
+            let time = start.elapsed();
+            let mean = scores.iter().map(|score| score.value()).sum::<f64>() / scores.len() as f64;
+            println!("  expression accuracy {mean:.6}, {:?}, {time:?}", Failures::of(&scores));
+        }
+    }
+
+    let mut counts: BTreeMap<(String, Agreement), usize> = BTreeMap::new();
+    let mut times: BTreeMap<String, (Duration, Duration, usize)> = BTreeMap::new();
+    let calls = std::fs::read_to_string(format!("{folder}/tool_calls.jsonl"))?;
+    let calls: Vec<ToolCall> = calls.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    // Once before, so that patterns are compiled.
+    if let Some(first) = calls.first() {
+        let _ = first.replay();
+    }
+    for call in &calls {
+        let start = Instant::now();
+        let outcome = call.replay();
+        let time = start.elapsed();
+        let entry = times.entry(call.tool.clone()).or_default();
+        *entry = (entry.0 + time, entry.1.max(time), entry.2 + 1);
+        let agreement = call.compare(&outcome);
+        *counts.entry((call.tool.clone(), agreement)).or_default() += 1;
+        if is_listed && !agreement.is_agreed() {
+            println!("{agreement:?} {} {} {:?}", call.id, call.tool, call.args);
+            println!("   published: {:?} {:?}", call.output, call.error);
+            println!("   here:      {outcome:?}");
+        }
+    }
+    let agreed: usize = counts.iter().filter(|((_, a), _)| a.is_agreed()).map(|(_, n)| n).sum();
+    for ((tool, agreement), count) in &counts {
+        println!("{tool:16} {agreement:?} {count}");
+    }
+    for (tool, (total, longest, count)) in &times {
+        println!("{tool:16} mean {:?}, longest {longest:?}", *total / *count as u32);
+    }
+    let total: Duration = times.values().map(|(total, _, _)| *total).sum();
+    println!("{agreed} of {} agree; {total:?} in all, mean {:?}", calls.len(), total / calls.len() as u32);
+    Ok(())
+}
