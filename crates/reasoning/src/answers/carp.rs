@@ -81,7 +81,19 @@ fn cleaned_keeping_commas(text: &str) -> String {
 
 /// The formula that the benchmark's parser makes of a text, every letter a symbol; `None` where it fails.
 pub(crate) fn read(text: &str) -> Option<Formula> {
-    parse(&cleaned_keeping_commas(text), Notation::LatexTwice)
+    let text = cleaned_keeping_commas(text);
+    // A power belongs to the last letter of `ax^2`, so letters are set apart, commands left whole.
+    let mut apart = String::with_capacity(text.len() + 8);
+    let (mut is_command, mut is_after_letter) = (false, false);
+    for c in text.chars() {
+        is_command = c == '\\' || (is_command && c.is_ascii_alphabetic());
+        if is_after_letter && c.is_ascii_alphabetic() && !is_command {
+            apart.push(' ');
+        }
+        is_after_letter = c.is_ascii_alphabetic();
+        apart.push(c);
+    }
+    parse(&apart, Notation::LatexTwice)
 }
 
 /// Whether two formulae have the same free symbols and the same value, or are the same relation.

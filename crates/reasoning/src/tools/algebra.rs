@@ -499,7 +499,7 @@ fn factor(text: &str, budget: &Budget) -> Called {
     let written = Written::of(&formula);
     let simple = simplified(&value, budget)?;
     let Ok(polynomial) = Polynomial::from_expr(&simple) else {
-        if written.is_evaluated() && !matches!(written, Written::Sum(_)) {
+        if written.is_single_factor() {
             return needless("factor");
         }
         return Ok(Output::Text(written_out(&simple)));

@@ -1,5 +1,6 @@
 //! Real roots of polynomials in closed form, and how many there are.
 
+use crate::expression::Kind;
 use crate::formula::Budget;
 use crate::{Expr, Rational};
 
@@ -39,8 +40,12 @@ pub(super) fn real_roots(coefficients: &[Expr], budget: &Budget) -> Result<Vec<E
             } else if discriminant.is_zero() {
                 return Ok(vec![simple(-b / (a * 2))?]);
             }
+            let root = simple(discriminant.sqrt())?;
+            if has_root_of_negative(&root) {
+                return Err(Unsolved::NoClosedForm);
+            }
             // Of √|p|² either sign will do.
-            let root = simple(discriminant.sqrt())?.replace_parts(&mut |part| match part.absolute_argument() {
+            let root = root.replace_parts(&mut |part| match part.absolute_argument() {
                 Some(inner) if !discriminant.symbols().is_empty() => Some(inner.clone()),
                 _ => None,
             });
@@ -58,6 +63,26 @@ pub(super) fn real_roots(coefficients: &[Expr], budget: &Budget) -> Result<Vec<E
     }
 }
 
+/// Whether a square root of a negative number is a factor somewhere, as in √(−p²): real for isolated p at most.
+fn has_root_of_negative(expression: &Expr) -> bool {
+    let mut found = false;
+    expression.replace_parts(&mut |part| {
+        if let Kind::Power(base, exponent) = part.kind() {
+            let is_root = exponent.as_number().is_some_and(|e| !e.is_integer());
+            found = found || (is_root && base.as_number().is_some_and(Rational::is_negative));
+        }
+        None
+    });
+    let factors = |e: &Expr| match e.kind() {
+        Kind::Product(_, factors) => factors.clone(),
+        _ => Vec::new(),
+    };
+    let is_negative_root = |(base, exponent): &(Expr, Expr)| {
+        base.as_number().is_some_and(Rational::is_negative) && exponent.as_number().is_some_and(|e| !e.is_integer())
+    };
+    found || expression.terms().iter().any(|term| factors(term).iter().any(is_negative_root))
+}
+
 /// The real solutions of xⁿ = value.
 fn inverse_power(value: &Expr, degree: i64, budget: &Budget) -> Result<Vec<Expr>, Unsolved> {
     let root = |value: &Expr| value.pow(Expr::rational(1, degree)).simplify(budget).ok_or(Unsolved::Budget);
@@ -72,6 +97,9 @@ fn inverse_power(value: &Expr, degree: i64, budget: &Budget) -> Result<Vec<Expr>
         (-1, _) => Ok(vec![-root(&-value)?]),
         (_, 0) => {
             let root = root(value)?;
+            if has_root_of_negative(&root) {
+                return Err(Unsolved::NoClosedForm);
+            }
             Ok(vec![-&root, root])
         }
         _ => Ok(vec![root(value)?]),

@@ -186,7 +186,9 @@ impl Written {
     pub(super) fn is_changed_by_expansion(&self) -> bool {
         let here = match self {
             Product(parts) => {
-                !self.is_evaluated_here() || parts.iter().any(|part| matches!(part, Sum(_)))
+                // Numerator and denominator are made anew.
+                let is_made_anew = |part: &Written| matches!(part, Power(..)) && !part.is_evaluated_here();
+                !self.is_evaluated_here() || parts.iter().any(|p| matches!(p, Sum(_)) || is_made_anew(p))
             }
             Power(base, exponent) => {
                 let integer = match exponent.as_ref() {
@@ -200,6 +202,15 @@ impl Written {
             _ => false,
         };
         here || self.children().into_iter().any(Written::is_changed_by_expansion)
+    }
+
+    /// Whether a non-polynomial is left alone by factorisation: not a sum, and evaluated but for exponents.
+    pub(super) fn is_single_factor(&self) -> bool {
+        match self {
+            Sum(_) => false,
+            Power(base, _) => base.is_evaluated() && self.is_evaluated_here(),
+            other => other.is_evaluated(),
+        }
     }
 
     fn base(&self) -> &Written {
