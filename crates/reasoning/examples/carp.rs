@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use mathesis_reasoning::answers::{Mode, Options, check};
 use mathesis_reasoning::suites::carp::replay::{Agreement, ToolCall};
 use mathesis_reasoning::suites::carp::{Failures, Solution, Statistics, expression_accuracy, read_records};
+use mathesis_reasoning::tools::algebra::{Argument, TOOLS, call};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let folder = arguments.first().ok_or("the folder of the data is missing")?;
     let is_listed = arguments.iter().any(|a| a == "--list");
     for split in ["test", "dev"] {
-        let (records, bad) = read_records(&std::fs::read_to_string(format!("{folder}/carp_zh_{split}.json"))?);
+        let (records, bad) =
+            read_records(&std::fs::read_to_string(format!("{folder}/carp_zh_{split}.json"))?);
         let statistics = Statistics::of(&records);
         println!("{split}: {} records, {} bad", records.len(), bad.len());
         for fault in &bad {
@@ -76,5 +78,46 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let total: Duration = times.values().map(|(total, _, _)| *total).sum();
     println!("{agreed} of {} agree; {total:?} in all, mean {:?}", calls.len(), total / calls.len() as u32);
+    for (name, input) in hostile() {
+        let mut longest = Duration::ZERO;
+        let mut outcomes = 0;
+        for tool in TOOLS {
+            let text = Argument::Text(input.clone());
+            let arguments = match tool {
+                "solve_multi_eq" | "solve_multi_ineq" => {
+                    vec![Argument::List(vec![input.clone(), "x = y".to_string()])]
+                }
+                "substitute" => vec![text, Argument::List(vec!["x = 2".to_string()])],
+                "collect" | "partial_solve" => vec![text, Argument::Text("x".to_string())],
+                _ => vec![text],
+            };
+            let start = Instant::now();
+            outcomes += usize::from(call(tool, &arguments).is_ok());
+            longest = longest.max(start.elapsed());
+        }
+        println!("hostile: {name:22} longest {longest:?}, {outcomes} of 10 tools have an output");
+    }
     Ok(())
+}
+
+/// Inputs that must get an error text, and soon.
+fn hostile() -> Vec<(&'static str, String)> {
+    vec![
+        ("unbalanced", "\\frac { 1 } { 2".to_string()),
+        ("deep", format!("{}x{} = 1", "( ".repeat(5000), " )".repeat(5000))),
+        ("100,000 characters", "x + ".repeat(25_000) + "1 = 0"),
+        ("x^(10^9)", "x ^ { 1000000000 } - 1 = 0".to_string()),
+        ("(x+1)^(10^9)", "( x + 1 ) ^ { 1000000000 } = 2".to_string()),
+        ("powers of powers", "( ( ( x + y + z + 1 ) ^ { 99 } ) ^ { 99 } ) ^ { 99 } = 0".to_string()),
+        ("9^9^9^9", "9 ^ { 9 ^ { 9 ^ { 9 } } } = x ^ { 2 } - x".to_string()),
+        ("division by zero", "\\frac { 1 } { 0 } = x".to_string()),
+        ("a quintic", "x ^ { 5 } - x - 1 = 0".to_string()),
+        ("nested roots", format!("{} 2 {} = x", "\\sqrt { 2 + ".repeat(60), "}".repeat(60))),
+        ("many roots", (2..40).map(|n| format!("\\sqrt {{ x + {n} }} + ")).collect::<String>() + "x = 0"),
+        (
+            "high degrees",
+            "( x ^ { 100 } + x + 1 ) ( x ^ { 99 } + 7 x + 3 ) = ( x ^ { 3 } - 5 ) ^ { 30 }".to_string(),
+        ),
+        ("many absolute values", (2..30).map(|n| format!("| x - {n} | + ")).collect::<String>() + "x = 100"),
+    ]
 }

@@ -230,7 +230,8 @@ fn solve(texts: &[String], budget: &Budget) -> Called {
 }
 
 fn piece_text(piece: &Piece, name: &str, is_one_of_many: bool) -> String {
-    let sign = |end: &End, strict: &str, weak: &str| if end.closed { weak.into() } else { String::from(strict) };
+    let sign =
+        |end: &End, strict: &str, weak: &str| if end.closed { weak.into() } else { String::from(strict) };
     match (&piece.lower, &piece.upper) {
         (Some(lower), Some(upper)) if lower.at == upper.at => format!("{name} = {}", written_out(&lower.at)),
         (Some(lower), Some(upper)) => {

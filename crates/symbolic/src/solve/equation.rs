@@ -74,9 +74,9 @@ fn is_rational_in(expression: &Expr, unknown: &Symbol) -> bool {
     let is_integer = |e: &Expr| e.as_number().is_some_and(Rational::is_integer);
     match expression.kind() {
         Kind::Power(base, exponent) => is_integer(exponent) && is_rational_in(base, unknown),
-        Kind::Product(_, factors) => factors
-            .iter()
-            .all(|(b, e)| (is_integer(e) || !b.contains(unknown) && !e.contains(unknown)) && is_rational_in(b, unknown)),
+        Kind::Product(_, factors) => factors.iter().all(|(b, e)| {
+            (is_integer(e) || !b.contains(unknown) && !e.contains(unknown)) && is_rational_in(b, unknown)
+        }),
         Kind::Sum(_, terms) => terms.iter().all(|(term, _)| is_rational_in(term, unknown)),
         Kind::Function(..) => false,
         _ => true,
@@ -84,7 +84,12 @@ fn is_rational_in(expression: &Expr, unknown: &Symbol) -> bool {
 }
 
 /// Values among which all solutions are.
-fn candidates(difference: &Expr, unknown: &Symbol, budget: &Budget, depth: usize) -> Result<Solutions, Unsolved> {
+fn candidates(
+    difference: &Expr,
+    unknown: &Symbol,
+    budget: &Budget,
+    depth: usize,
+) -> Result<Solutions, Unsolved> {
     if budget.is_spent() || depth == 0 {
         return Err(Unsolved::Budget);
     }
@@ -164,8 +169,8 @@ fn exponential(
 ) -> Result<Solutions, Unsolved> {
     let kernel = &kernels.list[index];
     let others = kernels.list.iter().filter(|k| k.symbol != kernel.symbol && k.value.contains(unknown));
-    let is_alone =
-        polynomial.degree_in(unknown) == 0 && others.into_iter().all(|k| polynomial.degree_in(&k.symbol) == 0);
+    let is_alone = polynomial.degree_in(unknown) == 0
+        && others.into_iter().all(|k| polynomial.degree_in(&k.symbol) == 0);
     let (base, exponent) = match kernel.value.kind() {
         Kind::Power(base, exponent) if is_alone => (base, exponent),
         _ => return Err(Unsolved::NoClosedForm),
@@ -190,7 +195,8 @@ fn exponential(
 /// The integer n with bⁿ = value, for a prime b.
 fn exact_logarithm(base: &Expr, value: &Expr) -> Option<Expr> {
     let (base, value) = (base.as_number()?, value.as_number()?);
-    let (mut up, inverse) = if *value < Rational::ONE { (value.reciprocal()?, -1) } else { (value.clone(), 1) };
+    let (mut up, inverse) =
+        if *value < Rational::ONE { (value.reciprocal()?, -1) } else { (value.clone(), 1) };
     let step = base.reciprocal()?;
     let mut count = 0_i64;
     while up > Rational::ONE && count < 4096 {
@@ -227,7 +233,9 @@ pub(super) fn resultant(
     let mut previous = Polynomial::one();
     let mut is_negative = false;
     for k in 0..size {
-        let Some(pivot) = (k..size).find(|row| !matrix[*row][k].is_zero()) else { return Ok(Polynomial::zero()) };
+        let Some(pivot) = (k..size).find(|row| !matrix[*row][k].is_zero()) else {
+            return Ok(Polynomial::zero());
+        };
         if pivot != k {
             matrix.swap(pivot, k);
             is_negative = !is_negative;
@@ -253,7 +261,8 @@ pub(super) fn resultant(
 fn holds_somewhere(difference: &Expr, unknown: &Symbol, argument: &Expr, budget: &Budget) -> bool {
     let mut points: Vec<Rational> = [-1000, -7, -1, 0, 1, 7, 1000].map(Rational::from).into();
     if let Ok(Solutions::Finite(zeros)) = candidates(argument, unknown, budget, 2) {
-        let near = zeros.iter().filter_map(|zero| zero.enclose(Precision::digits(20))).map(|zero| zero.to_f64());
+        let near =
+            zeros.iter().filter_map(|zero| zero.enclose(Precision::digits(20))).map(|zero| zero.to_f64());
         for zero in near.filter(|zero| zero.abs() < 1e9) {
             let zero = (zero * 1024.0) as i64;
             points.extend([-64, 64].map(|step| Rational::new(zero + step, 1024).unwrap_or(Rational::ZERO)));

@@ -170,7 +170,9 @@ fn samples(points: &[Expr], budget: &Budget) -> Result<Vec<Rational>, Unsolved> 
     let near = |point: &Expr, bits: u32| -> Option<Rational> {
         let enclosure = point.enclose(Precision::digits(40))?.to_f64();
         let scaled = enclosure * 2_f64.powi(bits as i32);
-        (scaled.abs() < 9e15).then(|| Rational::new(scaled.floor() as i64, BigInt::from(1_u64 << bits))).flatten()
+        (scaled.abs() < 9e15)
+            .then(|| Rational::new(scaled.floor() as i64, BigInt::from(1_u64 << bits)))
+            .flatten()
     };
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Ok(vec![Rational::ZERO]) };
     let whole = |point: &Expr| near(point, 0).ok_or(Unsolved::NoClosedForm);

@@ -52,7 +52,8 @@ pub(super) fn real_roots(coefficients: &[Expr], budget: &Budget) -> Result<Vec<E
             Ok(vec![simple((-b - &root) / (a * 2))?, simple((root - b) / (a * 2))?])
         }
         _ => {
-            let rational: Option<Vec<Rational>> = coefficients.iter().map(|c| c.as_number().cloned()).collect();
+            let rational: Option<Vec<Rational>> =
+                coefficients.iter().map(|c| c.as_number().cloned()).collect();
             let rational = rational.ok_or(Unsolved::NoClosedForm)?;
             match (count_real_roots(&rational), rational.as_slice()) {
                 (0, _) => Ok(Vec::new()),
@@ -78,7 +79,8 @@ fn has_root_of_negative(expression: &Expr) -> bool {
         _ => Vec::new(),
     };
     let is_negative_root = |(base, exponent): &(Expr, Expr)| {
-        base.as_number().is_some_and(Rational::is_negative) && exponent.as_number().is_some_and(|e| !e.is_integer())
+        base.as_number().is_some_and(Rational::is_negative)
+            && exponent.as_number().is_some_and(|e| !e.is_integer())
     };
     found || expression.terms().iter().any(|term| factors(term).iter().any(is_negative_root))
 }

@@ -90,11 +90,8 @@ fn solve(
             })
             .cloned()
             .collect();
-        let all: Vec<Symbol> = unknowns
-            .iter()
-            .filter(|u| polynomial.degree_in(u) > 0 || inside.contains(u))
-            .cloned()
-            .collect();
+        let all: Vec<Symbol> =
+            unknowns.iter().filter(|u| polynomial.degree_in(u) > 0 || inside.contains(u)).cloned().collect();
         if all.is_empty() {
             return Ok(Vec::new());
         }

@@ -32,7 +32,10 @@ fn inequality(text: &str, relation: Relation) -> String {
                 Some(end) => format!("{}{}", end.at, if end.closed { "]" } else { ")" }),
             };
             let pieces = set.pieces().iter();
-            pieces.map(|p| format!("{},{}", end(&p.lower, true), end(&p.upper, false))).collect::<Vec<_>>().join(" ")
+            pieces
+                .map(|p| format!("{},{}", end(&p.lower, true), end(&p.upper, false)))
+                .collect::<Vec<_>>()
+                .join(" ")
         }
         Err(error) => error.to_string(),
     }
@@ -120,7 +123,9 @@ fn systems() {
     assert_eq!(system(&["x^2 + y^2 - 1", "x^2 - y^2 - 1"], &["x", "y"]), "{x: -1, y: 0} {x: 1, y: 0}");
     assert_eq!(system(&["x^2 + y^2 - 4", "x^2 + x*y + y^2 - 5"], &["x", "y"]).matches('x').count(), 4);
     assert_eq!(
-        system(&["x + y + z - 6", "x*y + y*z + z*x - 11", "x*y*z - 6"], &["x", "y", "z"]).matches('x').count(),
+        system(&["x + y + z - 6", "x*y + y*z + z*x - 11", "x*y*z - 6"], &["x", "y", "z"])
+            .matches('x')
+            .count(),
         6
     );
     assert_eq!(system(&["x*(k + 2)"], &["k", "x"]), "{k: -2} {x: 0}");

@@ -92,13 +92,14 @@ pub fn read_records(text: &str) -> (Vec<Record>, Vec<BadRecord>) {
     let mut records = Vec::new();
     let mut bad = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let checked = serde_json::from_str::<Record>(line).map_err(|error| error.to_string()).and_then(
-            |record| match record.edges.fault() {
-                Some(fault) => Err(fault),
-                None if record.exprs.is_empty() => Err("no target expressions".to_string()),
-                None => Ok(record),
-            },
-        );
+        let checked =
+            serde_json::from_str::<Record>(line).map_err(|error| error.to_string()).and_then(|record| {
+                match record.edges.fault() {
+                    Some(fault) => Err(fault),
+                    None if record.exprs.is_empty() => Err("no target expressions".to_string()),
+                    None => Ok(record),
+                }
+            });
         match checked {
             Ok(record) => records.push(record),
             Err(fault) => bad.push(BadRecord { line: index + 1, fault }),

@@ -67,7 +67,11 @@ impl ToolCall {
             (Some(_), Err(_)) => Agreement::Refused,
             (Some(published), Ok(output)) if published == output => Agreement::SameText,
             (Some(published), Ok(output)) => {
-                if is_same_output(published, output) { Agreement::SameMeaning } else { Agreement::Different }
+                if is_same_output(published, output) {
+                    Agreement::SameMeaning
+                } else {
+                    Agreement::Different
+                }
             }
         }
     }
@@ -78,7 +82,8 @@ fn is_same_output(published: &Output, output: &Output) -> bool {
         (Output::Text(a), Output::Text(b)) => is_same_text(a, b),
         (Output::Map(a), Output::Map(b)) => {
             if a.len() == 1 || b.len() == 1 {
-                return a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && is_same_set(a.1, b.1));
+                return a.len() == b.len()
+                    && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && is_same_set(a.1, b.1));
             }
             let (a, b) = (rows(a), rows(b));
             let is_covered = |a: &[Vec<String>], b: &[Vec<String>]| {

@@ -87,10 +87,7 @@ impl Written {
             .iter()
             .map(|(factor, count)| match count {
                 1 => Written::of_polynomial(factor),
-                _ => Power(
-                    Box::new(Written::of_polynomial(factor)),
-                    Box::new(integer(i64::from(*count))),
-                ),
+                _ => Power(Box::new(Written::of_polynomial(factor)), Box::new(integer(i64::from(*count)))),
             })
             .collect();
         factors.sort_by(compare);
@@ -141,9 +138,8 @@ impl Written {
 
     /// Whether evaluating this node alone, its parts being what they are, gives the same node.
     fn is_evaluated_here(&self) -> bool {
-        let is_sorted = |parts: &[Written]| {
-            parts.windows(2).all(|pair| compare(&pair[0], &pair[1]) == Ordering::Less)
-        };
+        let is_sorted =
+            |parts: &[Written]| parts.windows(2).all(|pair| compare(&pair[0], &pair[1]) == Ordering::Less);
         match self {
             Number(_) | Symbol(_) | Function(..) => true,
             Power(base, exponent) => {
