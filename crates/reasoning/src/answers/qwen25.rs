@@ -11,7 +11,7 @@ use super::language::{ascii_digits, number_words};
 use super::{Extracted, Verdict, hendrycks};
 
 /// Words that are deleted where no letter or digit stands beside them; their plurals too.
-const UNITS: &[&str] = &[
+pub(super) const UNITS: &[&str] = &[
     "east",
     "degree",
     "mph",
