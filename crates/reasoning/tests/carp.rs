@@ -313,3 +313,43 @@ fn published_tool_calls_are_reproduced() {
     let agreed: usize = counts.iter().filter(|(a, _)| a.is_agreed()).map(|(_, n)| n).sum();
     assert!(agreed >= 1460, "{counts:?}");
 }
+
+/// Where the outcomes differ from the published ones, these are right: checked by putting solutions in.
+#[test]
+fn deviations_from_the_published_tools_are_right() {
+    // √(m − 20) + √(n + 15) = 0 has no solution with m = n + 35 but at n = −15.
+    assert_eq!(text("partial_solve", &["\\sqrt { m - 20 } + \\sqrt { n + 15 } = 0", "m"]), "error: 方程无解");
+    assert_ne!(text("calculate", &["\\sqrt { 36 - 20 } + \\sqrt { 1 + 15 }"]), "0");
+    // An identity for every a but 0 and 1, of which one tool names a single solution.
+    assert!(
+        text("solve_eq", &["\\frac { | a | } { a - a ^ { 2 } } = \\frac { | a | } { a ( 1 - a ) }"])
+            .starts_with("error")
+    );
+    assert_eq!(
+        text("calculate", &["\\frac { | 3 | } { 3 - 3 ^ { 2 } } - \\frac { | 3 | } { 3 ( 1 - 3 ) }"]),
+        "0"
+    );
+    // The domain of a root bounds an inequality that holds wherever it is defined.
+    assert_eq!(text("solve_ineq", &["\\sqrt { 7 - 2 x } \\ge 0"]), "x \\le \\frac { 7 } { 2 }");
+    // x cancels.
+    let equation = "x ^ { 2 } + k ^ { 2 } - 16 = x ^ { 2 } - 3 k + 12";
+    assert_eq!(text("partial_solve", &[equation, "k"]), r#"["k = - 7","k = 4"]"#);
+    for k in ["- 7", "4"] {
+        assert_eq!(text("calculate", &[&format!("( {k} ) ^ {{ 2 }} - 16 + 3 * ( {k} ) - 12")]), "0");
+    }
+    // Of the three pairs over the complex numbers one is real: k = −7 would make x² = −33.
+    let system = list("solve_multi_eq", &["x ^ { 2 } + k ^ { 2 } - 16 = 0", "x ^ { 2 } - 3 k + 12 = 0"]);
+    assert_eq!(system, r#"{"k":["k = 4"],"x":["x = 0"]}"#);
+    assert!(list("solve_multi_eq", &["a + b = \\frac { 3 } { 2 }", "ab = 1"]).starts_with("error"));
+    // A power of a condition's left side with a negative exponent: at a = 2, n = −1, m = 3 both are 512.
+    assert_eq!(substitute("{ a } ^ { 2 m - 3 n }", &["{ a } ^ { n } = \\frac { 1 } { 2 }"]), "8 a ^ { 2 m }");
+    assert_eq!(text("calculate", &["2 ^ { 2 * 3 - 3 * ( - 1 ) } - 8 * 2 ^ { 2 * 3 }"]), "0");
+    // With (x − y) / (x + y) = 2, that is x = −3y, both are 5/3.
+    let fraction = "\\frac { x - y } { x + y } - \\frac { 2 ( x + y ) } { 3 ( x - y ) }";
+    assert_eq!(substitute(fraction, &["\\frac { x - y } { x + y } = 2"]), "\\frac { 5 } { 3 }");
+    assert_eq!(substitute(fraction, &["x = - 3 y"]), "\\frac { 5 } { 3 }");
+    assert_eq!(substitute("\\frac { 4 ( x - 2 y ) } { 3 ( x - y ) }", &["x = - 3 y"]), "\\frac { 5 } { 3 }");
+    // Where |a| = |b| is implied.
+    assert_eq!(list("solve_multi_eq", &["| a | = | b |", "a = - b"]), r#"{"a":["a = - b"]}"#);
+    assert_eq!(text("calculate", &["| - b | - | b |"]), "0");
+}

@@ -175,7 +175,7 @@ fn exponential(
         Kind::Power(base, exponent) if is_alone => (base, exponent),
         _ => return Err(Unsolved::NoClosedForm),
     };
-    if !base.as_number().is_some_and(|b| *b > Rational::ONE) {
+    if base.as_number().is_none_or(|b| *b <= Rational::ONE) {
         return Err(Unsolved::NoClosedForm);
     }
     let mut found = Vec::new();
