@@ -8,6 +8,8 @@
 //! - [`Polynomial`] and [`RationalFunction`] are the algebra of sparse polynomials in several variables: exact division,
 //!   greatest common divisors, substitution, and the syntax of computer algebra systems.
 //! - [`modular`] is linear algebra modulo word-size primes, and the way back to rational numbers.
+//! - [`Polynomial::factor`], [`RationalFunction::partial_fractions`] and [`Expr::simplify`] take apart and tidy up;
+//!   [`solve`] solves equations, inequalities and systems over the real numbers.
 //! - [`formula`] reads LaTeX and plain text as it is written, and finds the values of its scalars.
 //! - [`interval`] encloses real and complex values rigorously, to any number of digits.
 //!
@@ -28,6 +30,7 @@ mod latex;
 pub mod modular;
 mod number;
 mod parse;
+mod partial_fractions;
 mod polynomial;
 mod print;
 mod program;
