@@ -20,6 +20,10 @@ fn hostile() -> Vec<(&'static str, String)> {
         ("a megabyte of opening brackets", "\\[ \\( ".repeat(170_000)),
         ("bytes that are not UTF-8", String::from_utf8_lossy(&bytes).into_owned()),
         ("backtracking: a^n b", "a".repeat(9_000) + "!"),
+        ("many letters with blanks", "a ".repeat(4_900)),
+        ("many different factors", (0..2000).map(|n| format!("a_{n} ")).collect()),
+        ("many terms", (0..1500).map(|n| format!("+a_{n}")).collect()),
+        ("many sines", "\\sin x+".repeat(1_200) + "x"),
         ("backtracking: answer answer ...", "answer: final answer is ".repeat(40_000)),
         ("backtracking: 1 + 1 + ...", "1+".repeat(4_900) + "="),
         ("backtracking: \\text{ \\text{ ...", "\\text{ and ".repeat(900)),
@@ -30,11 +34,19 @@ fn hostile() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The peak memory of this process in MiB, as Linux reports it.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() / 1024
+}
+
 fn main() {
     let (mut compared, mut extracted) = ((Duration::ZERO, String::new()), (Duration::ZERO, String::new()));
     for (name, text) in hostile() {
         for mode in Mode::ALL {
             let options = Options::of(mode);
+            let before = peak();
             let start = Instant::now();
             extract(&text, &options);
             let time = start.elapsed();
@@ -48,9 +60,15 @@ fn main() {
                 if mode == Mode::Strict && time > Duration::from_millis(50) {
                     println!("over the budget: {name}: {time:?}");
                 }
+                if mode != Mode::Strict && time > Duration::from_secs(1) {
+                    println!("slow: {name}, {}: {time:?}", mode.name());
+                }
                 if time > compared.0 {
                     compared = (time, format!("{name}, {}", mode.name()));
                 }
+            }
+            if peak() > before + 4 {
+                println!("memory: {name}, {}: {} to {} MiB", mode.name(), before, peak());
             }
         }
     }
@@ -58,6 +76,5 @@ fn main() {
         "longest comparison {:?} ({}), longest extraction {:?} ({})",
         compared.0, compared.1, extracted.0, extracted.1
     );
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    println!("peak memory: {}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or("not known"));
+    println!("peak memory: {} MiB", peak());
 }

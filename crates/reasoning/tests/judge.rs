@@ -357,3 +357,13 @@ fn steps_of_math_verify() {
     // Texts that are not read are compared as they stand.
     assert!(of("\\sum_{k} k", "\\sum_{k} k") && !of("\\sum_{k} k", "\\sum_{j} j") && !of("", ""));
 }
+
+/// Thousands of letters in a row are words and no product: the budget was overrun by them once.
+#[test]
+fn long_words_are_text() {
+    let letters = "a".repeat(9000);
+    let start = Instant::now();
+    assert_eq!(check(&letters, "1", &Options::default()).equality, Equality::Different);
+    assert!(check(&letters, &format!(" {letters}"), &Options::default()).is_equal());
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
