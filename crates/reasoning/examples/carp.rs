@@ -118,6 +118,11 @@ fn hostile() -> Vec<(&'static str, String)> {
             "high degrees",
             "( x ^ { 100 } + x + 1 ) ( x ^ { 99 } + 7 x + 3 ) = ( x ^ { 3 } - 5 ) ^ { 30 }".to_string(),
         ),
+        (
+            "fractions in three variables",
+            "\\frac { 1 } { ( x + y + z + 1 ) ^ { 12 } + x } + \\frac { x } { ( x - 2 y + 3 z + 5 ) ^ { 11 } + y } = 1".to_string(),
+        ),
+        ("a dense factor", "( x + y + 1 ) ^ { 18 } + ( x - y + 3 ) ^ { 17 } + 1".to_string()),
         ("many absolute values", (2..30).map(|n| format!("| x - {n} | + ")).collect::<String>() + "x = 100"),
     ]
 }
