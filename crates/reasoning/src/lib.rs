@@ -4,4 +4,9 @@
 //! - [`tools`]: programs and algebra on behalf of a model.
 
 pub mod answers;
+//! Reasoning about mathematics: judging answers, tools for models, benchmarks.
+//! - [`tools`]: what a model may call while it solves a problem.
+//! - [`suites`]: benchmarks, each with its records and its scores.
+
+pub mod suites;
 pub mod tools;

@@ -4,3 +4,6 @@
 
 #[cfg(target_os = "linux")]
 pub mod python;
+//! Tools that a model may call while it solves a problem: text in, text out, with a budget.
+
+pub mod algebra;

@@ -1,0 +1,3 @@
+//! Benchmarks: their records, how they are scored, what the published scores are.
+
+pub mod carp;
