@@ -10,3 +10,7 @@ pub mod answers;
 
 pub mod suites;
 pub mod tools;
+//! Reasoning about mathematics: the judge of answers, and models to ask.
+//! - [`models`]: ask a language model, with every reply kept, limits obeyed and money counted.
+
+pub mod models;
