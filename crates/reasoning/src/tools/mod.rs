@@ -1,9 +1,8 @@
-//! Tools that a model may call while it answers.
+//! What a model may call while it solves a problem.
 //!
-//! - [`python`]: run a program in a sandboxed Python interpreter.
-
-#[cfg(target_os = "linux")]
-pub mod python;
-//! Tools that a model may call while it solves a problem: text in, text out, with a budget.
+//! - [`algebra`]: the algebra tools of CARP: text in, text out, with a budget.
+//! - [`python`]: a program in a sandboxed Python interpreter; on Linux.
 
 pub mod algebra;
+#[cfg(target_os = "linux")]
+pub mod python;
