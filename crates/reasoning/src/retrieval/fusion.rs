@@ -39,6 +39,29 @@ pub fn reciprocal_rank(tag: &str, runs: &[&Run], k: f64) -> Result<Run, FileErro
     })
 }
 
+/// A run whose first `depth` documents of each topic are put in the order of new scores, the largest first; those after
+/// them stay. The scores of the result fall from 0 by 1 a rank.
+///
+/// Errors: none but those of an empty run.
+pub fn reorder(
+    tag: &str,
+    run: &Run,
+    depth: usize,
+    score: impl Fn(&str, &str) -> f64,
+) -> Result<Run, FileError> {
+    let mut ranked = Vec::new();
+    for topic in run.topics() {
+        let mut documents: Vec<&str> = run.ranking(topic).map(|(document, _)| document).collect();
+        let depth = depth.min(documents.len());
+        // Stable: equal scores keep their order.
+        documents[..depth].sort_by(|a, b| score(topic, b).total_cmp(&score(topic, a)));
+        ranked.extend(
+            documents.into_iter().enumerate().map(|(rank, document)| (topic, document, -(rank as f64))),
+        );
+    }
+    Run::new(tag, ranked)
+}
+
 fn fuse<'a>(
     tag: &str,
     runs: impl Iterator<Item = (&'a Run, f64)>,
@@ -82,5 +105,15 @@ mod tests {
         assert_eq!(ranking[0], ("c", 1.0 / 63.0 + 1.0 / 62.0));
         assert_eq!(ranking.len(), 4);
         assert!(reciprocal_rank("none", &[], 60.0).is_err());
+    }
+
+    #[test]
+    fn only_the_first_documents_are_reordered() {
+        let (first, _) = runs();
+        let other = reorder("other", &first, 2, |_, document| {
+            f64::from(document == "b") + f64::from(document == "c")
+        })
+        .unwrap();
+        assert_eq!(other.ranking("1").map(|(document, _)| document).collect::<Vec<_>>(), ["b", "a", "c"]);
     }
 }

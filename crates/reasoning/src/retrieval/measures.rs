@@ -311,13 +311,6 @@ impl Measure {
         Ok(measures)
     }
 
-    /// The measures that are reported for ARQMath beside trec_eval's official ones: nDCG, nDCG@k, recall@k, success@k
-    /// and the judged rate.
-    pub fn arqmath() -> Vec<Measure> {
-        let names = ["official", "ndcg", "ndcg_cut", "recall", "success", "judged"];
-        Measure::parse(&names).expect("all are defined above")
-    }
-
     /// The labels of the values, one for each value.
     pub fn labels(&self) -> &[String] {
         &self.labels

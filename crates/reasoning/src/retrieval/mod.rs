@@ -4,9 +4,10 @@
 //!   evaluation: a run scored topic by topic and printed as trec_eval prints it
 //! - [`significance`]: is one run better than another; [`fusion`]: one run from several
 //! - tokens and sparse: TF-IDF and BM25 over words, characters or formula tokens
-//! - dense and hnsw: given vectors searched by inner product, exactly or through a small-world graph
+//! - [`embedding`]: texts to vectors; dense and hnsw: vectors searched by inner product, exactly or through a small-world graph
 
 mod dense;
+pub mod embedding;
 mod evaluation;
 mod files;
 pub mod fusion;
@@ -19,6 +20,7 @@ mod tokens;
 pub use dense::{Vectors, search_exactly};
 pub use evaluation::{Evaluation, Options, TopicFigures, evaluate, judge};
 pub use files::{FileError, Judgements, Repeated, Run};
+pub(crate) use files::{read_bytes, read_text};
 pub use hnsw::{Graph, GraphOptions};
 pub use sparse::{SparseIndex, Weighting};
 pub use tokens::Tokens;

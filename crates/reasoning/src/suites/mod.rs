@@ -1,0 +1,3 @@
+//! Suites: published benchmarks, one readable file each.
+
+pub mod arqmath;
