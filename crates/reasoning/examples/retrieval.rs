@@ -1,7 +1,7 @@
 //! Retrieval at full speed, for the side-by-side runs in `bench/retrieval`.
 //!
-//! `score [-q] [-n] [-c] [-J] [-l LEVEL] [-M DEPTH] [-m MEASURE]... JUDGEMENTS RUN` prints what trec_eval prints, and the
-//! time on standard error; `graph ROWS.npy QUERIES.npy LINKS BREADTH` builds a small-world graph and measures its recall;
+//! `score [--digits] [-q] [-n] [-c] [-J] [-l LEVEL] [-M DEPTH] [-m MEASURE]... JUDGEMENTS RUN` prints what trec_eval prints (with
+//! `--digits` all digits) and the time on standard error; `graph ROWS.npy QUERIES.npy LINKS BREADTH` builds a small-world graph and measures its recall;
 //! `answers FOLDER` prints the scores of TF-IDF and BM25 over the generated answers.
 
 use std::path::Path;
@@ -28,11 +28,12 @@ fn main() -> Outcome {
 
 fn score(arguments: &[String]) -> Outcome {
     let (mut options, mut names, mut files) = (Options::default(), Vec::new(), Vec::new());
-    let (mut with_topics, mut with_summary) = (false, true);
+    let (mut with_topics, mut with_summary, mut digits) = (false, true, false);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let mut value = || rest.next().ok_or("an option without its value");
         match argument.as_str() {
+            "--digits" => digits = true,
             "-q" => with_topics = true,
             "-n" => with_summary = false,
             "-c" => options.complete = true,
@@ -53,7 +54,15 @@ fn score(arguments: &[String]) -> Outcome {
     let read = start.elapsed();
     let found = evaluate(&judgements, &run, &Measure::parse(&names)?, &options)?;
     let scored = start.elapsed() - read;
-    print!("{}", found.trec_text(with_topics, with_summary));
+    if digits {
+        for topic in &found.topics {
+            for (label, value) in found.labels().zip(&topic.values) {
+                println!("{label}\t{}\t{value}", topic.topic);
+            }
+        }
+    } else {
+        print!("{}", found.trec_text(with_topics, with_summary));
+    }
     eprintln!("read {:.1} ms, scored {:.1} ms", read.as_secs_f64() * 1e3, scored.as_secs_f64() * 1e3);
     Ok(())
 }

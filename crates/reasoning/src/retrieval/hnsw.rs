@@ -7,7 +7,7 @@
 //!
 //! Departure: nodes are inserted in batches. All nodes of a batch search the graph as it was before the batch, in
 //! parallel and without locks; then their links are entered. So the graph depends only on rows and seed, not on the
-//! number of threads. Why not a crate: measured against hnswlib on 100,000 rows of 256, `hnsw_rs` 0.3.5 took 4.5 times
+//! number of threads. Of many equal rows, more than links, some may not be reached. Why not a crate: measured against hnswlib on 100,000 rows of 256, `hnsw_rs` 0.3.5 took 4.5 times
 //! as long to build and holds no more than 255 links a node, where the study asks for 256.
 
 use std::cell::RefCell;
