@@ -7,7 +7,7 @@
 //!
 //! Departures from trec_eval, which reads `12abc` as 12: what is no number is an error that names the line.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::{Range, RangeInclusive};
@@ -55,10 +55,13 @@ pub(crate) fn read_text(path: &Path) -> Result<String, FileError> {
     })
 }
 
+/// The judged documents of a topic. Looked up for every retrieved document, hence the fast hash.
+pub(crate) type Grades = HashMap<String, i64, foldhash::fast::RandomState>;
+
 /// Relevance judgements: the judged documents of every topic with their grades.
 #[derive(Clone, Debug, Default)]
 pub struct Judgements {
-    topics: BTreeMap<String, HashMap<String, i64>>,
+    topics: BTreeMap<String, Grades>,
 }
 
 impl Judgements {
@@ -75,9 +78,9 @@ impl Judgements {
     /// Errors: a line without exactly four columns, a grade that is no whole number within `grades`, a document judged
     /// twice for a topic, no judgement at all.
     pub fn parse(file: &str, text: &str, grades: RangeInclusive<i64>) -> Result<Judgements, FileError> {
-        let mut topics: BTreeMap<String, HashMap<String, i64>> = BTreeMap::new();
+        let mut topics: BTreeMap<String, Grades> = BTreeMap::new();
         // Lines of a topic mostly follow each other; the map is asked only where the topic changes.
-        let mut current: Option<(&str, HashMap<String, i64>)> = None;
+        let mut current: Option<(&str, Grades)> = None;
         for (index, line) in text.lines().enumerate() {
             let fail = |message: String| FileError::new(file, index + 1, message);
             if line.starts_with('#') {
@@ -130,7 +133,7 @@ impl Judgements {
         self.topics.get(topic).into_iter().flatten().map(|(document, grade)| (document.as_str(), *grade))
     }
 
-    pub(crate) fn of(&self, topic: &str) -> Option<&HashMap<String, i64>> {
+    pub(crate) fn of(&self, topic: &str) -> Option<&Grades> {
         self.topics.get(topic)
     }
 }
@@ -339,14 +342,22 @@ impl Run {
 
     fn settle_repeated(&mut self, file: &str, repeated: Repeated) -> Result<(), FileError> {
         let mut drop: Vec<usize> = Vec::new();
+        // The first bytes as a number, because that decides most comparisons.
+        let mut names: Vec<(u128, &[u8], usize)> = Vec::new();
         for topic in &self.topics {
-            let mut seen = HashSet::with_capacity(topic.entries.len());
-            for place in topic.entries.clone() {
-                if !seen.insert(self.document(&self.entries[place])) {
-                    drop.push(place);
-                }
-            }
+            // Sorted by name, equal documents stand together, the higher place first.
+            names.clear();
+            names.extend(topic.entries.clone().map(|place| {
+                let name = self.document(&self.entries[place]).as_bytes();
+                let mut first = [0; 16];
+                let length = name.len().min(16);
+                first[..length].copy_from_slice(&name[..length]);
+                (u128::from_be_bytes(first), name, place)
+            }));
+            names.sort_unstable();
+            drop.extend(names.windows(2).filter(|pair| pair[0].1 == pair[1].1).map(|pair| pair[1].2));
         }
+        drop.sort_unstable();
         if let (Some(&place), Repeated::Refuse) = (drop.first(), repeated) {
             let entry = &self.entries[place];
             let before = &self.text.as_bytes()[..entry.start as usize];
@@ -369,7 +380,7 @@ impl Run {
     }
 }
 
-/// The words of a line, separated by what C calls space.
+/// The words of a line, separated by blanks.
 fn columns(line: &str) -> impl Iterator<Item = &str> {
-    line.split(|c: char| matches!(c, ' ' | '\t' | '\r' | '\x0b' | '\x0c')).filter(|word| !word.is_empty())
+    line.split_ascii_whitespace()
 }

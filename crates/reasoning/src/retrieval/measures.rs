@@ -16,6 +16,8 @@
 //! [0, 1] by their least and largest; gains closer than 1 are ordered. Not here: the measures over preferences and over
 //! several judgement groups (`prefs_*`, `*_avgjg`).
 
+use std::sync::LazyLock;
+
 /// The grade of a retrieved document that the judgements do not hold.
 pub const UNJUDGED: i64 = -1;
 /// The grade of a retrieved document that stands in the judgements with a negative grade: pooled, but not judged.
@@ -321,6 +323,11 @@ impl Measure {
         self.definition.summary
     }
 
+    /// Whether the figure over all topics is an arithmetic mean of values of the topics.
+    pub fn averages(&self) -> bool {
+        self.summary() == Summary::Mean
+    }
+
     /// The values for one topic, as many as labels. Not a number where trec_eval divides 0 by 0: interpolated precision
     /// at recall 0 of an empty ranking.
     pub fn score(&self, ranking: &JudgedRanking) -> Vec<f64> {
@@ -610,6 +617,8 @@ struct Gains {
     by_grade: Vec<(i64, f64)>,
     /// The positive gains of the judged documents, the largest first.
     ideal: Vec<f64>,
+    /// Whether grades are their own gains.
+    plain: bool,
 }
 
 impl Gains {
@@ -629,16 +638,23 @@ impl Gains {
         gains.sort_by(|a, b| b.0.total_cmp(&a.0));
         let ideal = gains.iter().take_while(|(gain, _)| *gain > 0.0);
         let ideal = ideal.flat_map(|&(gain, count)| std::iter::repeat_n(gain, count)).collect();
-        Gains { by_grade, ideal }
+        Gains { by_grade, ideal, plain: parameters.pairs().is_empty() }
     }
 
     fn of(&self, grade: i64) -> f64 {
+        // Most documents have grade 0 or none, which mostly gain nothing.
+        if grade <= 0 && self.plain {
+            return 0.0;
+        }
         self.by_grade.iter().find(|(other, _)| *other == grade).map_or(0.0, |(_, gain)| *gain)
     }
 }
 
+/// log2(rank + 2), from a table for the ranks that runs mostly have.
 fn discount(rank: usize) -> f64 {
-    ((rank + 2) as f64).log2()
+    static TABLE: LazyLock<Vec<f64>> =
+        LazyLock::new(|| (2..1002).map(|rank| f64::from(rank).log2()).collect());
+    TABLE.get(rank).copied().unwrap_or_else(|| ((rank + 2) as f64).log2())
 }
 
 /// DCG of the ranking and of the ideal ranking.
