@@ -14,7 +14,7 @@ from math_verify import parse, verify
 data = Path(sys.argv[1])
 answers_file = data / "math-answers" / "math_test_answers.jsonl"
 votes_file = data / "math-votes-100" / "votes.jsonl"
-command = ["cargo", "run", "--release", "-q", "-p", "mathesis-reasoning", "--example", "speed", "--"]
+command = ["cargo", "run", "--release", "-q", "-p", "mathesis-reasoning", "--example", "judge_speed", "--"]
 ours = json.loads(subprocess.run(command + [answers_file, votes_file], check=True, capture_output=True).stdout)
 
 answers = [json.loads(line)["answer"] for line in open(answers_file)]

@@ -1,17 +1,21 @@
 //! `mathesis check`: are two mathematical answers equal, and why; one pair, or a file of pairs.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use mathesis_reasoning::answers::{Language, Mode, Options, Verdict, check, extract};
+use mathesis_reasoning::answers::{Equality, Language, Mode, Options, Verdict, check, extract};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// How many lines are judged at once.
+/// How many lines, and how many bytes of them, are judged at once.
 const LINES: usize = 4096;
+const BYTES: usize = 1 << 24;
+/// The longest line that is read, in bytes.
+const LONGEST_LINE: usize = 1 << 24;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +32,9 @@ pub struct Arguments {
     /// The language of numbers and answer sentences, for example `de`. Without: ambiguous numbers are read as in English.
     #[arg(long, value_parser = language)]
     language: Option<Language>,
+    /// The time for one comparison in the strict mode, in milliseconds. What takes longer is `unknown`.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 50)]
+    budget: u64,
     /// Find the answer in ANSWER first.
     #[arg(long)]
     extract: bool,
@@ -57,7 +64,11 @@ fn language(code: &str) -> Result<Language, String> {
 /// # Errors
 /// [`Failure::Told`] (exit code 1) if the answers are not equal; wrong input if a file or a line of it cannot be read.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let options = Options { mode: arguments.mode, language: arguments.language, ..Options::default() };
+    let options = Options {
+        mode: arguments.mode,
+        language: arguments.language,
+        budget: Duration::from_millis(arguments.budget),
+    };
     if let Some(path) = &arguments.batch {
         return batch(path, arguments.output.as_deref(), &options);
     }
@@ -74,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 None => println!("answer: none found"),
             }
         }
-        println!("{}: {}", word(&judged.verdict), judged.verdict.reason);
+        println!("{}: {}", word(judged.verdict.equality), judged.verdict.reason);
     }
     if judged.verdict.is_equal() { Ok(()) } else { Err(Failure::Told) }
 }
@@ -94,11 +105,12 @@ impl Judged {
     }
 }
 
-fn word(verdict: &Verdict) -> String {
-    serde_json::to_value(verdict.equality)
-        .ok()
-        .and_then(|v| v.as_str().map(str::to_string))
-        .unwrap_or_default()
+fn word(equality: Equality) -> &'static str {
+    match equality {
+        Equality::Equal => "equal",
+        Equality::Different => "different",
+        Equality::Unknown => "unknown",
+    }
 }
 
 fn judge(gold: &str, answer: &str, find: bool, options: &Options) -> Judged {
@@ -109,84 +121,120 @@ fn judge(gold: &str, answer: &str, find: bool, options: &Options) -> Judged {
     Judged { answer, verdict }
 }
 
-/// Judge a file block by block on all cores, in order.
+/// A line with its number, or what is wrong with it.
+type Line = (usize, Result<Vec<u8>, String>);
+
+/// The lines of a file, block by block.
+struct Lines<R> {
+    reader: R,
+    number: usize,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next lines that are not empty; none at the end of the file.
+    fn block(&mut self) -> std::io::Result<Vec<Line>> {
+        let (mut block, mut bytes) = (Vec::new(), 0);
+        while block.len() < LINES && bytes < BYTES {
+            let mut line = Vec::new();
+            let limit = LONGEST_LINE as u64 + 1;
+            if self.reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+                break;
+            }
+            self.number += 1;
+            if line.len() > LONGEST_LINE {
+                let is_whole = line.last() == Some(&b'\n');
+                if !is_whole {
+                    self.reader.skip_until(b'\n')?;
+                }
+                block.push((self.number, Err(format!("longer than {} MiB", LONGEST_LINE >> 20))));
+            } else if !line.trim_ascii().is_empty() {
+                bytes += line.len();
+                block.push((self.number, Ok(line)));
+            }
+        }
+        Ok(block)
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    total: usize,
+    equal: usize,
+    unknown: usize,
+    bad: usize,
+}
+
+/// Judge a file block by block on all cores, in order. Lines that cannot be judged are named and left out.
 fn batch(path: &Path, output: Option<&Path>, options: &Options) -> Result<(), Failure> {
     let file = File::open(path)
         .map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))?;
-    let mut reader = BufReader::new(file);
-    // Written under another name first, so that nothing half-written stays behind.
-    let folder =
-        output.map(|path| path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")));
-    let mut temporary = match (folder, output) {
-        (Some(folder), Some(output)) => Some(
-            tempfile::NamedTempFile::new_in(folder)
-                .map_err(|error| Failure::file("write", output, &error))?,
-        ),
-        _ => None,
-    };
-    let (mut total, mut equal, mut unknown, mut bad) = (0usize, 0usize, 0usize, 0usize);
-    {
-        let mut writer: Box<dyn Write> = match &mut temporary {
-            Some(file) => Box::new(BufWriter::new(file.as_file_mut())),
-            None => Box::new(BufWriter::new(std::io::stdout().lock())),
-        };
-        let written = |error: std::io::Error| Failure::work(format!("cannot write the verdicts: {error}"));
-        let mut number = 0usize;
-        loop {
-            let mut block: Vec<(usize, Vec<u8>)> = Vec::with_capacity(LINES);
-            while block.len() < LINES {
-                let mut line = Vec::new();
-                let length = reader
-                    .read_until(b'\n', &mut line)
-                    .map_err(|error| Failure::file("read", path, &error))?;
-                if length == 0 {
-                    break;
-                }
-                number += 1;
-                if !line.trim_ascii().is_empty() {
-                    block.push((number, line));
-                }
-            }
-            if block.is_empty() {
-                break;
-            }
-            let results: Vec<(usize, Result<(Value, Judged), String>)> =
-                block.par_iter().map(|(number, line)| (*number, judge_line(line, options))).collect();
-            for (number, result) in results {
-                match result {
-                    Ok((mut record, judged)) => {
-                        total += 1;
-                        equal += usize::from(judged.verdict.is_equal());
-                        unknown += usize::from(word(&judged.verdict) == "unknown");
-                        if let Value::Object(fields) = &mut record {
-                            fields.insert("extracted".into(), json!(judged.answer));
-                            fields.insert("verdict".into(), json!(judged.verdict.equality));
-                            fields.insert("reason".into(), json!(judged.verdict.reason));
-                        }
-                        writeln!(writer, "{record}").map_err(written)?;
-                    }
-                    Err(message) => {
-                        bad += 1;
-                        eprintln!("{}:{number}: {message}", path.display());
-                    }
-                }
-            }
+    let mut lines = Lines { reader: BufReader::new(file), number: 0 };
+    let mut counts = Counts::default();
+    match output {
+        None => judge_lines(path, &mut lines, &mut std::io::stdout().lock(), options, &mut counts)?,
+        Some(output) => {
+            // Written under another name first, so that nothing half-written stays behind.
+            let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let written = |error: &std::io::Error| Failure::file("write", output, error);
+            let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+                .map_err(|error| written(&error))?;
+            judge_lines(path, &mut lines, file.as_file_mut(), options, &mut counts)?;
+            file.persist(output).map_err(|error| written(&error.error))?;
         }
-        writer.flush().map_err(written)?;
     }
+    let Counts { total, equal, unknown, bad } = counts;
+    let share = if total > 0 { equal as f64 / total as f64 } else { 0.0 };
+    eprintln!("{equal} of {total} equal ({:.2} %), {unknown} unknown", 100.0 * share);
     if bad > 0 {
         return Err(Failure::input(format!("{bad} lines of {} could not be judged", path.display())));
     }
-    if let (Some(file), Some(output)) = (temporary, output) {
-        file.persist(output).map_err(|error| Failure::file("write", output, &error.error))?;
-    }
-    let share = if total > 0 { equal as f64 / total as f64 } else { 0.0 };
-    eprintln!("{equal} of {total} equal ({:.2} %), {unknown} unknown", 100.0 * share);
     Ok(())
 }
 
+fn judge_lines(
+    path: &Path,
+    lines: &mut Lines<impl BufRead>,
+    output: &mut impl Write,
+    options: &Options,
+    counts: &mut Counts,
+) -> Result<(), Failure> {
+    let mut writer = BufWriter::new(output);
+    let written = |error: std::io::Error| Failure::work(format!("cannot write the verdicts: {error}"));
+    loop {
+        let block = lines.block().map_err(|error| Failure::file("read", path, &error))?;
+        if block.is_empty() {
+            return writer.flush().map_err(written);
+        }
+        let judged: Vec<(usize, Result<(Value, Judged), String>)> = block
+            .into_par_iter()
+            .map(|(number, line)| (number, line.and_then(|line| judge_line(&line, options))))
+            .collect();
+        for (number, result) in judged {
+            match result {
+                Ok((mut record, judged)) => {
+                    counts.total += 1;
+                    counts.equal += usize::from(judged.verdict.is_equal());
+                    counts.unknown += usize::from(judged.verdict.equality == Equality::Unknown);
+                    if let Value::Object(fields) = &mut record {
+                        fields.insert("extracted".into(), json!(judged.answer));
+                        fields.insert("verdict".into(), json!(judged.verdict.equality));
+                        fields.insert("reason".into(), json!(judged.verdict.reason));
+                    }
+                    writeln!(writer, "{record}").map_err(written)?;
+                }
+                Err(message) => {
+                    counts.bad += 1;
+                    eprintln!("{}:{number}: {message}", path.display());
+                }
+            }
+        }
+    }
+}
+
 fn judge_line(line: &[u8], options: &Options) -> Result<(Value, Judged), String> {
-    let record: Value = serde_json::from_slice(line).map_err(|error| format!("not JSON: {error}"))?;
+    let line = std::str::from_utf8(line)
+        .map_err(|error| format!("not UTF-8 from byte {} of the line on", error.valid_up_to() + 1))?;
+    let record: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
     let text = |key: &str| match &record[key] {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

@@ -103,11 +103,21 @@ fn compatible_verdicts() {
     assert!(short.is_empty(), "{short:?}");
 }
 
-const COMPATIBLE: [(&str, usize); 5] =
-    [("hendrycks", 258), ("prm800k", 253), ("qwen25", 253), ("minerva", 253), ("carp", 253)];
+const COMPATIBLE: [(&str, usize); 6] = [
+    ("hendrycks", 258),
+    ("prm800k", 253),
+    ("qwen25", 253),
+    ("minerva", 253),
+    ("carp", 253),
+    ("math-verify", 253),
+];
 
 fn mode_and_key(name: &str) -> Option<(Mode, &str)> {
-    let key = if name == "minerva" { "minerva_lm_eval" } else { name };
+    let key = match name {
+        "minerva" => "minerva_lm_eval",
+        "math-verify" => "math_verify",
+        other => other,
+    };
     Mode::from_name(name).map(|mode| (mode, key))
 }
 

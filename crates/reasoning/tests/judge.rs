@@ -257,3 +257,113 @@ proptest! {
         prop_assert_eq!(verdict.is_equal(), a * d == b * c);
     }
 }
+
+/// Every rule of extraction, one by one: mode, response, answer, rule.
+#[test]
+fn every_rule_of_extraction() {
+    let cases = [
+        (Mode::Hendrycks, "first \\boxed{1}, then \\boxed{\\frac{1}{2}}.", Some("\\frac{1}{2}"), "last box"),
+        (Mode::Hendrycks, "so $\\boxed 17$ is it", Some("17"), "text after the box command"),
+        (Mode::Hendrycks, "an unclosed \\boxed{3", None, ""),
+        (Mode::Hendrycks, "only \\fbox{3}", None, ""),
+        (Mode::Prm800k, "\\boxed{8}", Some("8"), "last box"),
+        (
+            Mode::Qwen25,
+            "The final answer is $12$. I hope it is correct.",
+            Some("12"),
+            "final answer sentence",
+        ),
+        (Mode::Qwen25, "\\boxed{3} or \\boxed{4", Some("4"), "last box"),
+        (Mode::Qwen25, "so the answer is 7.", Some("7"), "after the answer phrase"),
+        (Mode::Qwen25, "the final answer is: 9", Some("9"), "after the answer phrase"),
+        (Mode::Qwen25, "答案是 5\n\n也许", Some("5"), "after the answer phrase"),
+        (Mode::Qwen25, "3 apples and 1,204 pears", Some("1204"), "last number"),
+        (
+            Mode::Minerva,
+            "Final Answer: The final answer is $\\frac12$. I hope it is correct.",
+            Some("$\\frac12$"),
+            "final answer sentence",
+        ),
+        (Mode::Minerva, "the answer is 3", None, ""),
+        (Mode::Gsm8k, "work\n#### -1,250\n#### 7", Some("-1250"), ""),
+        (Mode::Gsm8k, "no mark, 7", None, ""),
+        (Mode::MathOctopus, "it is -1,234.5", Some("1234.5"), ""),
+        (Mode::MathOctopus, "nothing", Some("0.0"), ""),
+        (
+            Mode::MathVerify,
+            "It is 4. Final answer is $5$. I hope so. \\boxed{6}",
+            Some("5"),
+            "final answer is ... I hope",
+        ),
+        (
+            Mode::MathVerify,
+            "The final answer to this is $5$, see $6$",
+            Some("5"),
+            "final answer is, or a box",
+        ),
+        (Mode::MathVerify, "$\\boxed{3}$ and then $x = 4$", Some("3"), "final answer is, or a box"),
+        (Mode::MathVerify, "\\boxed{1} and \\boxed{2}", Some("1,2"), "final answer is, or a box"),
+        (
+            Mode::MathVerify,
+            "\\boxed{1} and a long way from here to \\boxed{1}, or so",
+            Some("1"),
+            "final answer is, or a box",
+        ),
+        (Mode::MathVerify, "Answer: $8$ and then $9 in all", Some("8"), "answer with a colon"),
+        (Mode::MathVerify, "the answer = 1,234.50 coins, not 7", Some("1234.50"), "answer"),
+        (Mode::MathVerify, "we get $a$ and $b$ ,or $c$", Some("a, b, c"), "last formula or number"),
+        (Mode::MathVerify, "first 3, then 28 percent", Some("28\\%"), "last formula or number"),
+        (Mode::MathVerify, "it costs €1 234,", Some("1234"), "last formula or number"),
+        (Mode::MathVerify, "that is 2,74 or so", Some("2.74"), "last formula or number"),
+        (Mode::MathVerify, "so \\frac{3}{4} of it", Some("\\frac{3}{4}"), "last formula or number"),
+        (Mode::MathVerify, "XY7Z", None, ""),
+        (Mode::Carp, "因此答案是：12", Some("12"), ""),
+        (Mode::Carp, "所以 \\boxed{3}", Some("3"), ""),
+    ];
+    let mut wrong = Vec::new();
+    for (mode, response, answer, rule) in cases {
+        let found = extract(response, &Options::of(mode));
+        let is_right = match (&found, answer) {
+            (Some(found), Some(answer)) => found.answer == answer && (rule.is_empty() || found.rule == rule),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_right {
+            wrong.push((mode, response, found));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The steps of Math-Verify's comparison, its known faults included.
+#[test]
+fn steps_of_math_verify() {
+    let of = |gold: &str, answer: &str| check(gold, answer, &Options::of(Mode::MathVerify)).is_equal();
+    // Assignments and equations.
+    assert!(of("x=1", "1") && of("1", "y=1") && !of("x=1", "y=1") && !of("2x+z=1", "1"));
+    assert!(of("x = 2+3 = 5", "5") && of("y=2x+1", "4x-2y+2=0"));
+    // Relations against sets, in one direction only.
+    assert!(of("2<x<7", "(2,7)") && !of("(2,7)", "2<x<7"));
+    assert!(of("x \\ge 5", "5 \\le x") && of("x<1", "-x>-1") && !of("x>5", "x<5"));
+    // Tuples, sets and intervals.
+    assert!(of("(1,3)", "\\{1,3\\}") && !of("(3,1)", "\\{1,3\\}") && of("\\{1,3\\}", "3,1"));
+    assert!(!of("[0,1)", "(0,1)") && of("[0,2]\\cup[1,3]", "[0,3]") && of("3;4", "\\{4,3\\}"));
+    // Names.
+    assert!(of("\\text{Odd}", "odd") && of("\\text{(C)}", "C") && !of("east", "west"));
+    // Numbers: six places of decimals, percent signs of whole numbers, fifteen digits of constants.
+    assert!(of("\\frac13", "0.333333") && !of("\\frac13", "0.333") && of("9\\%", "9") && of("9\\%", "0.09"));
+    assert!(of("\\frac{1}{40!}", "\\frac{1}{41!}") && !of("10^{20}", "10^{20}+1"));
+    assert!(of("10", "010_2") && of("2m", "2") && !of("0.28", "28"));
+    // Texts that are not read are compared as they stand.
+    assert!(of("\\sum_{k} k", "\\sum_{k} k") && !of("\\sum_{k} k", "\\sum_{j} j") && !of("", ""));
+}
+
+/// Thousands of letters in a row are words and no product: the budget was overrun by them once.
+#[test]
+fn long_words_are_text() {
+    let letters = "a".repeat(9000);
+    let start = Instant::now();
+    assert_eq!(check(&letters, "1", &Options::default()).equality, Equality::Different);
+    assert!(check(&letters, &format!(" {letters}"), &Options::default()).is_equal());
+    assert!(start.elapsed() < Duration::from_secs(10));
+}

@@ -1,5 +1,6 @@
 //! The binary from outside: examples are solved to the accuracy that they promise, wrong input is explained and leaves nothing.
 
+mod check;
 mod regression;
 
 use std::path::{Path, PathBuf};
@@ -290,35 +291,6 @@ fn reproduce_runs_cells_and_keeps_them() {
     assert_eq!(cells.lines().count(), 1);
     let wrong = mathesis(folder.path(), &["reproduce", "gp-hm", "--problems", "u99"]);
     assert_eq!(wrong.status.code(), Some(2));
-}
-
-#[test]
-fn check_says_whether_answers_are_equal_and_why() {
-    let folder = TempDir::new().expect("a folder");
-    let run = |arguments: &[&str]| {
-        let output = mathesis(folder.path(), arguments);
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let (code, said) = run(&["check", "\\frac{1}{2}", "0.5"]);
-    assert_eq!((code, said.as_str()), (Some(0), "equal: same rational number\n"));
-    assert_eq!(run(&["check", "-3", "3"]).0, Some(1));
-    assert_eq!(run(&["check", "1", "1", "--mode", "nonsense"]).0, Some(2));
-    assert_eq!(run(&["check", "42", "so it is \\boxed{42}.", "--extract"]).0, Some(0));
-
-    let pairs = folder.path().join("pairs.jsonl");
-    let lines = "{\"gold\": \"1/2\", \"answer\": \"2/4\"}\n{\"gold\": \"7\", \"response\": \"#### 8\"}\n";
-    std::fs::write(&pairs, lines).expect("written");
-    let (code, said) = run(&["check", "--batch", "pairs.jsonl"]);
-    let verdicts: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!(code, Some(0));
-    assert_eq!((&verdicts[0]["verdict"], &verdicts[1]["verdict"]), (&"equal".into(), &"different".into()));
-
-    // A line that cannot be judged: named, and no output file.
-    std::fs::write(&pairs, format!("{lines}nonsense\n")).expect("written");
-    let output = mathesis(folder.path(), &["check", "--batch", "pairs.jsonl", "--output", "judged.jsonl"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("pairs.jsonl:3:"));
-    assert!(!folder.path().join("judged.jsonl").exists());
 }
 
 #[test]

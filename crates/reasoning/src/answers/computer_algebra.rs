@@ -28,7 +28,7 @@ pub(super) enum Notation {
 
 /// The time for one comparison.
 pub(super) fn budget() -> Budget {
-    Budget::new(Duration::from_secs(5))
+    Budget::new(Duration::from_secs(1))
 }
 
 /// The formula that the parser would read; `None` where it fails.

@@ -13,6 +13,7 @@ mod computer_algebra;
 mod gsm8k;
 mod hendrycks;
 mod math_octopus;
+mod math_verify;
 pub mod mgsm;
 mod minerva;
 mod modes;

@@ -1,7 +1,8 @@
 //! The modes by name.
 
 use super::{
-    Extracted, Options, Verdict, carp, gsm8k, hendrycks, math_octopus, mgsm, minerva, prm800k, qwen25, strict,
+    Extracted, Options, Verdict, carp, gsm8k, hendrycks, math_octopus, math_verify, mgsm, minerva, prm800k,
+    qwen25, strict,
 };
 
 /// A pair of rules: how an answer is found, and when two answers are equal.
@@ -18,6 +19,8 @@ pub enum Mode {
     Qwen25,
     /// Minerva's rules as in lm-eval 0.4.13.
     Minerva,
+    /// Math-Verify 0.9.0: formulae and numbers found by patterns, then sets, relations and values compared.
+    MathVerify,
     /// The comparison of CARP (Zhang et al. 2023).
     Carp,
     /// The official rule of GSM8K: `#### number`, equal as text without commas.
@@ -30,12 +33,13 @@ pub enum Mode {
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Mode; 9] = [
+    pub const ALL: [Mode; 10] = [
         Mode::Strict,
         Mode::Hendrycks,
         Mode::Prm800k,
         Mode::Qwen25,
         Mode::Minerva,
+        Mode::MathVerify,
         Mode::Carp,
         Mode::Gsm8k,
         Mode::Mgsm,
@@ -50,6 +54,7 @@ impl Mode {
             Mode::Prm800k => "prm800k",
             Mode::Qwen25 => "qwen25",
             Mode::Minerva => "minerva",
+            Mode::MathVerify => "math-verify",
             Mode::Carp => "carp",
             Mode::Gsm8k => "gsm8k",
             Mode::Mgsm => "mgsm",
@@ -80,6 +85,7 @@ pub(super) fn equal(gold: &str, answer: &str, options: &Options) -> Verdict {
         Mode::Prm800k => prm800k::equal(gold, answer),
         Mode::Qwen25 => qwen25::equal(gold, answer),
         Mode::Minerva => minerva::equal(gold, answer),
+        Mode::MathVerify => math_verify::equal(gold, answer),
         Mode::Carp => carp::equal(gold, answer),
         Mode::Gsm8k => gsm8k::equal(gold, answer),
         Mode::Mgsm => mgsm::equal(gold, answer),
@@ -94,6 +100,7 @@ pub(super) fn extract(response: &str, options: &Options) -> Option<Extracted> {
         Mode::Prm800k => hendrycks::extract(response),
         Mode::Qwen25 => qwen25::extract(response),
         Mode::Minerva => minerva::extract(response),
+        Mode::MathVerify => math_verify::extract(response),
         Mode::Carp => carp::extract(response),
         Mode::Gsm8k => gsm8k::extract(response),
         Mode::Mgsm => mgsm::extract(response, options.language),

@@ -11,7 +11,7 @@ use super::language::{ascii_digits, number_words};
 use super::{Extracted, Verdict, hendrycks};
 
 /// Words that are deleted where no letter or digit stands beside them; their plurals too.
-const UNITS: &[&str] = &[
+pub(super) const UNITS: &[&str] = &[
     "east",
     "degree",
     "mph",
@@ -199,7 +199,6 @@ fn after_box(text: &str) -> String {
 }
 
 struct Patterns {
-    units: Vec<Regex>,
     array: Regex,
     last_text: Regex,
     text: Regex,
@@ -210,13 +209,7 @@ struct Patterns {
 }
 
 static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
-    let mut words: Vec<String> = UNITS.iter().map(|unit| unit.to_string()).collect();
-    words.extend(UNITS.iter().map(|unit| format!("{unit}s")));
-    // The original words are regular expressions: their dots match anything.
-    let units: Option<Vec<Regex>> =
-        words.iter().map(|word| Regex::new(&format!(r"(^|\W){word}($|\W)")).ok()).collect();
     Some(Patterns {
-        units: units?,
         array: Regex::new(r"\\begin\{array\}\{.*?\}").ok()?,
         last_text: Regex::new(r"\\text\{.*?\}$").ok()?,
         text: Regex::new(r"\\text\{(.*?)\}").ok()?,
@@ -251,10 +244,13 @@ pub(super) fn stripped(text: &str) -> String {
         text = without;
     }
     for _ in 0..2 {
-        for unit in &patterns.units {
-            let without = unit.replace_all(&text, "$1$2");
-            if !without.is_empty() && without != text {
-                text = without.into_owned();
+        for plural in ["", "s"] {
+            for unit in UNITS {
+                if let Some(without) = without_word(&text, &format!("{unit}{plural}"))
+                    && !without.is_empty()
+                {
+                    text = without;
+                }
             }
         }
     }
@@ -303,6 +299,42 @@ pub(super) fn stripped(text: &str) -> String {
     }
     text = patterns.root.replace_all(&text, r"\sqrt{$1}").replace(' ', "");
     slashed(&hendrycks::braced_fractions(&text))
+}
+
+/// The text without the places of a word that has no letter or digit beside it; `None` if there is none. As in the
+/// original, where it is a regular expression `(^|\W)word($|\W)`, a dot in the word matches anything, and the characters
+/// beside one place do not count for the next.
+fn without_word(text: &str, word: &str) -> Option<String> {
+    let is_literal = !word.contains('.');
+    if is_literal && !text.contains(word) {
+        return None;
+    }
+    let word: Vec<char> = word.chars().collect();
+    let text: Vec<char> = text.chars().collect();
+    let is_beside = |at: usize| text.get(at).is_none_or(|c| !(c.is_alphanumeric() || *c == '_'));
+    let is_at = |at: usize| {
+        let part = text.get(at..at + word.len());
+        part.is_some_and(|part| part.iter().zip(&word).all(|(c, w)| c == w || *w == '.'))
+            && is_beside(at + word.len())
+    };
+    let (mut kept, mut at, mut is_found) = (String::new(), 0, false);
+    while at < text.len() {
+        let before = if at == 0 && is_at(0) {
+            0
+        } else if is_beside(at) && is_at(at + 1) {
+            1
+        } else {
+            kept.push(text[at]);
+            at += 1;
+            continue;
+        };
+        is_found = true;
+        let end = (at + before + word.len() + 1).min(text.len());
+        kept.extend(&text[at..at + before]);
+        kept.extend(&text[at + before + word.len()..end]);
+        at = end;
+    }
+    is_found.then_some(kept)
 }
 
 fn slashed(text: &str) -> String {

@@ -6,6 +6,9 @@ use super::{Formula, LARGEST_DEPTH, NamedConstant, Numeral, Operation, Separator
 /// The longest text that is read, in bytes.
 const LONGEST_TEXT: usize = 20_000;
 
+/// The longest run of letters that may be a product, in characters.
+const LONGEST_WORD: usize = 64;
+
 /// Why a text is not a formula.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
@@ -507,8 +510,11 @@ impl Parser {
             "inf" | "infinity" | "Infinity" | "oo" => Formula::Constant(NamedConstant::Infinity),
             "e" => Formula::Constant(NamedConstant::E),
             "i" if self.reading.imaginary_unit => Formula::Constant(NamedConstant::I),
-            _ if word.chars().count() == 1 => Formula::Symbol(word),
-            _ => Formula::Word(word),
+            _ => match word.chars().count() {
+                1 => Formula::Symbol(word),
+                2..=LONGEST_WORD => Formula::Word(word),
+                _ => return Err(ReadError::TooLong),
+            },
         })
     }
 

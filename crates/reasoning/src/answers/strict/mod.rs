@@ -7,7 +7,7 @@ mod compare;
 mod extract;
 mod read;
 pub(super) mod scalar;
-mod sets;
+pub(super) mod sets;
 mod units;
 
 use std::time::Duration;

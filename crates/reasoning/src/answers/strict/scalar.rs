@@ -46,7 +46,7 @@ pub(in super::super) fn compare_exactly(left: &Formula, right: &Formula, budget:
 }
 
 /// Plus or minus one for an infinity, perhaps with a sign.
-pub(super) fn infinity(formula: &Formula) -> Option<i32> {
+pub(in super::super) fn infinity(formula: &Formula) -> Option<i32> {
     match formula {
         Formula::Constant(NamedConstant::Infinity) => Some(1),
         Formula::Sum(terms) => match terms.as_slice() {
@@ -292,7 +292,11 @@ pub(super) fn order(left: &Formula, right: &Formula, budget: &Budget) -> Option<
 }
 
 /// The constant `c` with `left = c * right` at random points: its sign, if there is such a constant other than zero.
-pub(super) fn proportion(left: &Formula, right: &Formula, budget: &Budget) -> Result<i32, &'static str> {
+pub(in super::super) fn proportion(
+    left: &Formula,
+    right: &Formula,
+    budget: &Budget,
+) -> Result<i32, &'static str> {
     let symbols = symbols(left, right);
     let precision = Precision::digits(DIGITS[1]);
     let mut first: Option<(ComplexInterval, ComplexInterval)> = None;

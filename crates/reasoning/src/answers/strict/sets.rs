@@ -5,7 +5,7 @@ use mathesis_symbolic::formula::{Budget, Formula, NamedConstant, Relation, SetOp
 use super::scalar::{infinity, order};
 
 /// A set of real numbers as it is written.
-pub(super) enum RealSet {
+pub(in super::super) enum RealSet {
     All,
     Points(Vec<Formula>),
     /// The ends, and whether they belong to it.
@@ -24,7 +24,7 @@ fn is_constant(formula: &Formula) -> bool {
 
 impl RealSet {
     /// The set that a formula writes out; `None` for anything else than real sets with constant ends.
-    pub(super) fn from_formula(formula: &Formula) -> Option<RealSet> {
+    pub(in super::super) fn from_formula(formula: &Formula) -> Option<RealSet> {
         match formula {
             Formula::NamedSet('R') => Some(RealSet::All),
             Formula::Set(items) => {
@@ -51,7 +51,7 @@ impl RealSet {
     }
 
     /// The symbol and its values for `2 < x <= 7`, `x >= 3` or `x \ne 3`.
-    pub(super) fn from_condition(formula: &Formula) -> Option<(String, RealSet)> {
+    pub(in super::super) fn from_condition(formula: &Formula) -> Option<(String, RealSet)> {
         let Formula::Chain(sides, relations) = formula else { return None };
         let mut name = None;
         let mut set: Option<RealSet> = None;
@@ -89,7 +89,10 @@ impl RealSet {
     }
 
     /// The union or the intersection of conditions on the same symbol.
-    pub(super) fn from_conditions(conditions: &[Formula], alternatives: bool) -> Option<(String, RealSet)> {
+    pub(in super::super) fn from_conditions(
+        conditions: &[Formula],
+        alternatives: bool,
+    ) -> Option<(String, RealSet)> {
         let mut result: Option<(String, RealSet)> = None;
         let operation = if alternatives { SetOperation::Union } else { SetOperation::Intersection };
         for condition in conditions {
@@ -145,7 +148,7 @@ impl RealSet {
     }
 }
 
-pub(super) fn mirrored(relation: Relation) -> Option<Relation> {
+pub(in super::super) fn mirrored(relation: Relation) -> Option<Relation> {
     Some(match relation {
         Relation::Less => Relation::Greater,
         Relation::LessOrEqual => Relation::GreaterOrEqual,
@@ -157,7 +160,7 @@ pub(super) fn mirrored(relation: Relation) -> Option<Relation> {
 }
 
 /// Whether two sets have the same elements; `None` if their ends cannot be put in order.
-pub(super) fn equal(left: &RealSet, right: &RealSet, budget: &Budget) -> Option<bool> {
+pub(in super::super) fn equal(left: &RealSet, right: &RealSet, budget: &Budget) -> Option<bool> {
     let mut ends = Vec::new();
     left.ends(&mut ends);
     right.ends(&mut ends);
