@@ -9,3 +9,7 @@ pub mod answers;
 pub mod models;
 pub mod suites;
 pub mod tools;
+//! - [`retrieval`]: search texts, and score rankings against human judgements.
+//! - [`suites`]: published benchmarks.
+
+pub mod retrieval;
