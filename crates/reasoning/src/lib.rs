@@ -13,3 +13,7 @@ pub mod tools;
 //! - [`suites`]: published benchmarks.
 
 pub mod retrieval;
+//! - [`statistics`]: how sure a score is, and whether two models differ.
+//! - [`suites`]: benchmarks: problems, prompts, replies, grades, reports.
+
+pub mod statistics;

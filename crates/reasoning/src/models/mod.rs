@@ -13,7 +13,7 @@ mod answer;
 mod canonical;
 mod name;
 mod open_ai;
-mod random;
+pub(crate) mod random;
 mod replay;
 mod request;
 mod scripted;
