@@ -37,11 +37,22 @@ fn answer(question: Question) -> Value {
             json!([interval.low, interval.high])
         }
         Question::Samples { n, c, k, t } => {
-            json!([pass_at_k(n, c, k), all_right_at_k(n, c, k), g_pass_at_k(n, c, k, t), mean_g_pass_at_k(n, c, k)])
+            json!([
+                pass_at_k(n, c, k),
+                all_right_at_k(n, c, k),
+                g_pass_at_k(n, c, k, t),
+                mean_g_pass_at_k(n, c, k)
+            ])
         }
         Question::Paired { pairs } => {
             let paired = paired_difference(&pairs, 0.95, 0).expect("two pairs or more");
-            json!([paired.difference, paired.standard_error, paired.interval.low, paired.interval.high, paired.t_test])
+            json!([
+                paired.difference,
+                paired.standard_error,
+                paired.interval.low,
+                paired.interval.high,
+                paired.t_test
+            ])
         }
         Question::McNemar { first, second } => {
             let test = mcnemar(first, second);

@@ -19,7 +19,8 @@ fn given(settings: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn example() -> String {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../examples/word-problems/suite.toml"].iter().collect();
+    let path: PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "../../examples/word-problems/suite.toml"].iter().collect();
     path.display().to_string()
 }
 
@@ -36,8 +37,11 @@ fn run(log: &std::path::Path, concurrency: usize, asked: &Arc<AtomicUsize>) -> (
         let length = request.prompt.last_text().len();
         Ok(Sample::of(format!("\\boxed{{{}}}", [149, 84, 2, length][(length + index) % 4])))
     });
-    let options =
-        Options { limits: Limits { concurrency, ..Limits::default() }, run: "test".into(), ..Options::default() };
+    let options = Options {
+        limits: Limits { concurrency, ..Limits::default() },
+        run: "test".into(),
+        ..Options::default()
+    };
     let calls = Calls::new(Arc::new(model), Arc::new(Log::open(log).unwrap()), options).unwrap();
     let items = items(&data, &prompter, "", &settings.sampling(None), 4).unwrap();
     let mut records = Vec::new();
@@ -181,12 +185,17 @@ fn published_sets_have_their_published_sizes() {
         for (number, problem) in mgsm.problems.iter().enumerate() {
             assert_eq!(problem.reference, mgsm.problems[number % 250].reference);
         }
-        assert_eq!(loaded(&data, "mgsm", &[("languages", "de,th"), ("exemplars", "mixed")]).exemplars.len(), 8);
+        assert_eq!(
+            loaded(&data, "mgsm", &[("languages", "de,th"), ("exemplars", "mixed")]).exemplars.len(),
+            8
+        );
     }
     if let Some(data) = data_with("msvamp") {
         let msvamp = loaded(&data, "msvamp", &[]).problems;
         assert_eq!(msvamp.len(), 10_000);
-        assert!(msvamp.iter().enumerate().all(|(n, problem)| problem.reference == msvamp[n % 1000].reference));
+        assert!(
+            msvamp.iter().enumerate().all(|(n, problem)| problem.reference == msvamp[n % 1000].reference)
+        );
     }
     if let Some(data) = data_with("math-word-problems") {
         assert_eq!(loaded(&data, "svamp", &[]).problems.len(), 1000);

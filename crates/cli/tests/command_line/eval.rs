@@ -31,13 +31,22 @@ fn the_example_runs_and_every_outcome_is_there() {
     let folder = TempDir::new().expect("a folder");
     let record = run(folder.path(), &["--model", &pupil()]);
     let verdicts = &record["result"]["verdicts"];
-    let counts = ["right", "wrong", "no-answer", "truncated", "refused", "error"].map(|name| verdicts[name].as_u64());
+    let counts =
+        ["right", "wrong", "no-answer", "truncated", "refused", "error"].map(|name| verdicts[name].as_u64());
     assert_eq!(counts.map(Option::unwrap), [7, 2, 1, 1, 1, 0]);
-    assert_eq!((record["folder"].as_str(), record["spent"]["calls"].as_u64()), (Some("runs/word-problems-pupil"), Some(11)));
+    assert_eq!(
+        (record["folder"].as_str(), record["spent"]["calls"].as_u64()),
+        (Some("runs/word-problems-pupil"), Some(11))
+    );
     let runs = folder.path().join("runs/word-problems-pupil");
     assert_eq!(read(runs.join("records.jsonl")).lines().count(), 12);
     let page = read(runs.join("report.html"));
-    assert!(page.contains("<math") && page.contains("<mark>") && !page.contains("<script") && !page.contains("http://"));
+    assert!(
+        page.contains("<math")
+            && page.contains("<mark>")
+            && !page.contains("<script")
+            && !page.contains("http://")
+    );
     // Failures come first.
     assert!(page.find(">roots <").unwrap() < page.find(">pears <").unwrap());
 }
@@ -65,8 +74,10 @@ fn the_same_replies_give_the_same_files_and_other_rules_ask_nothing() {
 #[test]
 fn a_dry_run_shows_the_first_prompt_and_leaves_nothing() {
     let folder = TempDir::new().expect("a folder");
-    let output =
-        mathesis(folder.path(), &["eval", &suite(), "--model", &pupil(), "--dry-run", "--set", "stop=\n\n", "--samples", "3"]);
+    let output = mathesis(
+        folder.path(),
+        &["eval", &suite(), "--model", &pupil(), "--dry-run", "--set", "stop=\n\n", "--samples", "3"],
+    );
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     for expected in ["24 pears", "stop = \"\\n\\n\"", "12, 3 samples of each", "tokens"] {
         assert!(text.contains(expected), "{expected}: {text}");

@@ -1,9 +1,3 @@
-//! Benchmarks: their records, how they are scored, what the published scores are.
-
-pub mod carp;
-//! Suites: published benchmarks, one readable file each.
-
-pub mod arqmath;
 //! Suites: benchmarks of mathematical problems.
 //!
 //! A [`Suite`] is a value that says where its problems come from, how they may be asked, and how answers are judged. A
@@ -15,8 +9,12 @@ pub mod arqmath;
 //!
 //! [`compare`](mod@compare) sets two graded runs side by side. Every published suite is a file of its own, and
 //! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
+//!
+//! [`carp`] and [`arqmath`] have records and scores of their own kind.
 
 pub mod aggregate;
+pub mod arqmath;
+pub mod carp;
 pub mod compare;
 pub mod from_file;
 pub mod generate;

@@ -40,7 +40,12 @@ pub(super) fn common() -> Vec<Setting> {
     let setting = |key, default, kind, about| Setting { key, default, kind, about };
     vec![
         setting("mode", "strict", Kind::One(modes), "the rules by which answers are found and compared"),
-        setting("budget", "1000", Kind::Whole(1, 60_000), "the time for one comparison in the strict mode, in milliseconds"),
+        setting(
+            "budget",
+            "1000",
+            Kind::Whole(1, 60_000),
+            "the time for one comparison in the strict mode, in milliseconds",
+        ),
         setting("shots", "8", Kind::Whole(0, 100), "exemplars in few-shot prompts"),
         setting("template", "", Kind::Text, "a file with a prompt template, instead of the strategy's"),
         setting("system", "", Kind::Text, "a system message before the prompt"),
