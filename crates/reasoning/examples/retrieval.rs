@@ -49,8 +49,11 @@ fn score(arguments: &[String]) -> Outcome {
         names.push("official".to_string());
     }
     let start = Instant::now();
-    let judgements = Judgements::read(Path::new(judgements), Judgements::ANY_GRADE)?;
-    let run = Run::read(Path::new(run), Repeated::KeepFirst)?;
+    let (judgements, run) = rayon::join(
+        || Judgements::read(Path::new(judgements), Judgements::ANY_GRADE),
+        || Run::read(Path::new(run), Repeated::KeepFirst),
+    );
+    let (judgements, run) = (judgements?, run?);
     let read = start.elapsed();
     let found = evaluate(&judgements, &run, &Measure::parse(&names)?, &options)?;
     let scored = start.elapsed() - read;

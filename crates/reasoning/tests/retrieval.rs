@@ -42,7 +42,9 @@ fn the_published_outputs_of_trec_eval_come_out_byte_for_byte() {
     let complete = Options { complete: true, ..default.clone() };
     let hundred = Options { depth: 100, ..complete.clone() };
     let second = Options { level: 2, ..default.clone() };
-    let cases: [(&str, &[&str], bool, &str, &str, Options); 7] = [
+    // Expected output, measures, topics printed, judgements, run, options.
+    type Case<'a> = (&'a str, &'a [&'a str], bool, &'a str, &'a str, Options);
+    let cases: [Case<'_>; 7] = [
         ("out.test", &["official"], false, "qrels.test", "results.test", default.clone()),
         ("out.test.a", &["all_trec"], false, "qrels.test", "results.test", default.clone()),
         ("out.test.aq", &["all_trec"], true, "qrels.test", "results.test", default.clone()),
@@ -292,7 +294,7 @@ fn vectors_are_checked_and_read_from_npy() {
     std::fs::create_dir_all(&folder).unwrap();
     let write = |name: &str, descr: &str, shape: &str, data: &[u8]| {
         let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
-        while (10 + header.len() + 1) % 64 != 0 {
+        while !(10 + header.len() + 1).is_multiple_of(64) {
             header.push(' ');
         }
         header.push('\n');

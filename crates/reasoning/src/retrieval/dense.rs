@@ -21,7 +21,7 @@ impl Vectors {
     ///
     /// Errors: a dimension of 0, values that do not fill rows, a value that is not finite.
     pub fn new(dimension: usize, values: Vec<f32>) -> Result<Vectors, String> {
-        if dimension == 0 || values.len() % dimension != 0 {
+        if dimension == 0 || !values.len().is_multiple_of(dimension) {
             return Err(format!("{} values do not make rows of dimension {dimension}", values.len()));
         }
         match values.iter().position(|value| !value.is_finite()) {

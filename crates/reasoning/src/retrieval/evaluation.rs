@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use rayon::prelude::*;
+
 use super::files::{Judgements, Run};
 use super::measures::{JudgedRanking, Measure, POOLED, Summary, UNJUDGED};
 
@@ -62,7 +64,7 @@ pub struct Evaluation {
     pub missing_topics: Vec<String>,
 }
 
-/// Scores a run.
+/// Scores a run, topics in parallel.
 ///
 /// Errors: run and judgements have no topic in common (and missing topics are not to be counted).
 pub fn evaluate(
@@ -87,19 +89,17 @@ pub fn evaluate(
     if evaluation.unjudged_topics.len() == run.topics().count() && !options.complete {
         return Err("the run and the judgements have no topic in common".to_string());
     }
-    for topic in judgements.topics() {
+    let score = |topic: &&str| -> Option<TopicFigures> {
         if run.has(topic) {
             let ranking = judge(judgements, run, topic, options);
             let values = measures.iter().flat_map(|measure| measure.score(&ranking)).collect();
-            evaluation.topics.push(TopicFigures {
-                topic: topic.to_string(),
-                values,
-                grades: grades(measures, &ranking),
-            });
-        } else if options.complete {
-            evaluation.topics.push(nothing_found(judgements, run, topic, measures, options));
+            Some(TopicFigures { topic: topic.to_string(), values, grades: grades(measures, &ranking) })
+        } else {
+            options.complete.then(|| nothing_found(judgements, run, topic, measures, options))
         }
-    }
+    };
+    let topics: Vec<&str> = judgements.topics().collect();
+    evaluation.topics = topics.par_iter().filter_map(score).collect();
     evaluation.summary = summarise(&evaluation.topics, measures, judgements, options);
     Ok(evaluation)
 }

@@ -7,8 +7,9 @@
 //!
 //! Departures from trec_eval, which reads `12abc` as 12: what is no number is an error that names the line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::hash::BuildHasher;
 use std::io::{self, Write};
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
@@ -322,12 +323,12 @@ impl Run {
         let text = self.text.as_bytes();
         let name = |entry: &Entry| &text[entry.start as usize..entry.start as usize + entry.length as usize];
         for topic in &self.topics {
-            self.entries[topic.entries.clone()].sort_unstable_by(|a, b| {
-                b.score
-                    .partial_cmp(&a.score)
-                    .expect("checked to be numbers")
-                    .then_with(|| name(b).cmp(name(a)))
-            });
+            let entries = &mut self.entries[topic.entries.clone()];
+            // Scores alone first: names are looked at only where scores are equal.
+            entries.sort_unstable_by(|a, b| b.score.partial_cmp(&a.score).expect("checked to be numbers"));
+            for equal in entries.chunk_by_mut(|a, b| a.score == b.score).filter(|equal| equal.len() > 1) {
+                equal.sort_unstable_by(|a, b| name(b).cmp(name(a)));
+            }
         }
     }
 
@@ -342,22 +343,19 @@ impl Run {
 
     fn settle_repeated(&mut self, file: &str, repeated: Repeated) -> Result<(), FileError> {
         let mut drop: Vec<usize> = Vec::new();
-        // The first bytes as a number, because that decides most comparisons.
-        let mut names: Vec<(u128, &[u8], usize)> = Vec::new();
+        let hasher = foldhash::fast::RandomState::default();
+        let mut hashes: Vec<u64> = Vec::new();
         for topic in &self.topics {
-            // Sorted by name, equal documents stand together, the higher place first.
-            names.clear();
-            names.extend(topic.entries.clone().map(|place| {
-                let name = self.document(&self.entries[place]).as_bytes();
-                let mut first = [0; 16];
-                let length = name.len().min(16);
-                first[..length].copy_from_slice(&name[..length]);
-                (u128::from_be_bytes(first), name, place)
-            }));
-            names.sort_unstable();
-            drop.extend(names.windows(2).filter(|pair| pair[0].1 == pair[1].1).map(|pair| pair[1].2));
+            // Most topics repeat nothing, which sorted hashes show fastest.
+            let names = || topic.entries.clone().map(|place| (place, self.document(&self.entries[place])));
+            hashes.clear();
+            hashes.extend(names().map(|(_, name)| hasher.hash_one(name)));
+            hashes.sort_unstable();
+            if hashes.windows(2).any(|pair| pair[0] == pair[1]) {
+                let mut seen = HashSet::new();
+                drop.extend(names().filter(|(_, name)| !seen.insert(*name)).map(|(place, _)| place));
+            }
         }
-        drop.sort_unstable();
         if let (Some(&place), Repeated::Refuse) = (drop.first(), repeated) {
             let entry = &self.entries[place];
             let before = &self.text.as_bytes()[..entry.start as usize];
