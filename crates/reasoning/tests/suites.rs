@@ -266,3 +266,49 @@ fn recorded_votes_of_math_get_the_published_counts() {
         println!("{mode:?}: maj@8 {:?}", metrics.at[7].majority);
     }
 }
+
+/// The equations of MSVAMP, in prefix form over the numbers of the English text, give its answers.
+#[test]
+fn equations_of_msvamp_give_its_answers() {
+    let Some(data) = data_with("msvamp") else { return };
+    let number = regex::Regex::new(r"\d+(?:\.\d+)?").unwrap();
+    let english = lines(data.join("msvamp/test_English.json"));
+    for row in &english {
+        let text = row["m_query"].as_str().unwrap();
+        // A number directly behind a letter or digit is a part of a name.
+        let is_free =
+            |start: usize| !text[..start].ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let numbers: Vec<f64> = (number.find_iter(text))
+            .filter(|found| is_free(found.start()))
+            .map(|found| found.as_str().parse().unwrap())
+            .collect();
+        let mut stack: Vec<f64> = Vec::new();
+        for token in row["equation"].as_str().unwrap().split_whitespace().rev() {
+            let value = match token.strip_prefix("number") {
+                Some(index) => numbers[index.parse::<usize>().unwrap()],
+                None => match token.parse() {
+                    Ok(value) => value,
+                    Err(_) => {
+                        let (left, right) = (stack.pop().unwrap(), stack.pop().unwrap());
+                        match token {
+                            "+" => left + right,
+                            "-" => left - right,
+                            "*" => left * right,
+                            "/" => left / right,
+                            other => panic!("{other}"),
+                        }
+                    }
+                },
+            };
+            stack.push(value);
+        }
+        let expected: f64 = row["response"]
+            .as_str()
+            .map_or_else(|| row["response"].as_f64().unwrap(), |t| t.parse().unwrap());
+        assert!((stack[0] - expected).abs() < 1e-9, "{row}");
+    }
+    let bengali = loaded(&data, "msvamp", &[("languages", "bn")]).problems;
+    let native =
+        bengali.iter().filter(|problem| problem.question.contains(|c| ('০'..='৯').contains(&c))).count();
+    assert_eq!((english.len(), native), (1000, 757));
+}
