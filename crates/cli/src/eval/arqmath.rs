@@ -64,7 +64,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             eprintln!("{}: topics without judgements: {}", path.display(), found.unjudged_topics.join(", "));
         }
         if !found.missing_topics.is_empty() {
-            eprintln!("{}: judged topics that are missing: {}", path.display(), found.missing_topics.join(", "));
+            eprintln!(
+                "{}: judged topics that are missing: {}",
+                path.display(),
+                found.missing_topics.join(", ")
+            );
         }
         Ok(found)
     };
