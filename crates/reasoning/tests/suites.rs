@@ -257,12 +257,13 @@ fn recorded_votes_of_math_get_the_published_counts() {
             Record::new(&problem, String::new(), None, replies)
         })
         .collect();
-    for (mode, expected) in [(Mode::Qwen25, 728), (Mode::Strict, 729)] {
+    // Strict also accepts 10{,}000 for 10000, the only right sample of its problem.
+    for (mode, expected, any) in [(Mode::Qwen25, 728, 0.96), (Mode::Strict, 729, 0.97)] {
         let grader = Grader::new(mode);
         grade::grade(&mut records, &grader);
         let metrics = aggregate::aggregate(&records, &grader);
         assert_eq!(metrics.verdicts[&Verdict::Right], expected, "{mode:?}");
-        assert_eq!(metrics.at[7].pass, 0.96, "{mode:?}");
+        assert_eq!(metrics.at[7].pass, any, "{mode:?}");
         println!("{mode:?}: maj@8 {:?}", metrics.at[7].majority);
     }
 }

@@ -48,7 +48,7 @@ fn the_example_runs_and_every_outcome_is_there() {
             && !page.contains("http://")
     );
     // Failures come first.
-    assert!(page.find(">roots <").unwrap() < page.find(">pears <").unwrap());
+    assert!(page.find("</span> roots <").unwrap() < page.find("</span> pears <").unwrap());
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn wrong_input_is_explained_and_nothing_is_asked() {
         (vec![&suite, "--model", "gpt"], "names no model"),
         (vec![&suite, "--model", &pupil, "--set", "temprature=1"], "did you mean `temperature`?"),
         (vec![&suite, "--model", &pupil, "--set", "mode"], "expected KEY=VALUE"),
-        (vec![&suite, "--model", &pupil, "--strategy", "few"], "few-shot"),
+        (vec![&suite, "--model", &pupil, "--strategy", "few"], "no strategy `few`"),
         (vec![&suite, "--model", &pupil, "--limit", "0"], "leaves no problem"),
         (vec!["gsm8k", "--model", &pupil, "--data", "."], "no test.jsonl"),
         (vec![&suite, "--replies", "none.jsonl"], "none.jsonl"),
