@@ -53,7 +53,7 @@ enum Verb {
     /// Train the network that a file states, and write its weights and a run folder with a report.
     Train(train::Arguments),
     /// Run a benchmark on a model, resumable, and write a run folder with every transcript.
-    Eval(eval::Arguments),
+    Eval(Box<eval::Arguments>),
     /// Compare two runs of one benchmark, problem by problem, with paired tests.
     Compare(compare::Arguments),
     /// List the published methods with their state.
