@@ -53,7 +53,7 @@ enum Verb {
     /// Train the network that a file states, and write its weights and a run folder with a report.
     Train(train::Arguments),
     /// Run a benchmark on a model, resumable, and write a run folder with every transcript.
-    Eval(eval::Arguments),
+    Eval(Box<eval::Arguments>),
     /// Compare two runs of one benchmark, problem by problem, with paired tests.
     Compare(compare::Arguments),
     /// List the published methods with their state.
@@ -63,6 +63,8 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    mathesis_reasoning::tools::python::host();
     let command_line = CommandLine::parse();
     let level = ["warn", "info", "debug"][usize::from(command_line.verbose.min(2))];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));

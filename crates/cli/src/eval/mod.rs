@@ -1,5 +1,6 @@
 //! `mathesis eval`: a benchmark on a model, or on replies that are there; a run folder with every transcript out.
 
+mod arqmath;
 mod page;
 
 pub use page::percent;
@@ -33,15 +34,25 @@ Examples:
   mathesis eval gsm8k --model openai:MODEL@http://localhost:8000/v1 --dry-run
   mathesis eval gsm8k --model openai:MODEL --samples 8 --set temperature=0.7
   mathesis eval gsm8k --replies runs/gsm8k-MODEL/records.jsonl --set mode=gsm8k      judge again, ask nothing
+  mathesis eval arqmath --qrels qrels.txt --run my.run      a ranking, scored as trec_eval does
   mathesis compare runs/gsm8k-A runs/gsm8k-B                paired tests of two runs
 
 Published suites read their data below --data or MATHESIS_DATA. Every reply is kept under runs/calls as soon as it is
 there: the same command goes on where a run was interrupted, and asks nothing twice.";
 
+/// Suites that score rankings instead of answers.
+#[derive(Debug, clap::Subcommand)]
+enum Ranking {
+    /// Score a retrieval run against relevance judgements, as trec_eval prints it.
+    Arqmath(arqmath::Arguments),
+}
+
 /// Arguments of `eval`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    ranking: Option<Ranking>,
     /// A published suite, or a file that describes one; without it the suites are listed.
     suite: Option<String>,
     /// The model: openai:MODEL[@URL], scripted:FILE, replay:FILE or record:FILE,NAME.
@@ -135,6 +146,9 @@ struct Plan {
 /// # Errors
 /// Wrong input before anything is asked; [`Failure::Work`] if the calls stop before the end.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(Ranking::Arqmath(arguments)) = &arguments.ranking {
+        return arqmath::run(arguments);
+    }
     let Some(name) = &arguments.suite else { return list() };
     let plan = plan(arguments, name)?;
     match (&arguments.model, &arguments.replies) {

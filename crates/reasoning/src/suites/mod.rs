@@ -9,8 +9,12 @@
 //!
 //! [`compare`](mod@compare) sets two graded runs side by side. Every published suite is a file of its own, and
 //! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
+//!
+//! [`carp`] and [`arqmath`] have records and scores of their own kind.
 
 pub mod aggregate;
+pub mod arqmath;
+pub mod carp;
 pub mod compare;
 pub mod from_file;
 pub mod generate;
