@@ -55,7 +55,7 @@ pub struct Arguments {
     ranking: Option<Ranking>,
     /// A published suite, or a file that describes one; without it the suites are listed.
     suite: Option<String>,
-    /// The model: openai:MODEL[@URL], scripted:FILE, replay:FILE or record:FILE,NAME.
+    /// The model: openai:MODEL or openai:MODEL@URL, scripted:FILE, replay:FILE or record:FILE,NAME.
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
     /// Judge these replies instead of asking a model: the records of a run, or JSON lines with `id` and `replies`.
