@@ -17,6 +17,9 @@ const BYTES: usize = 1 << 24;
 /// The longest line that is read, in bytes.
 const LONGEST_LINE: usize = 1 << 24;
 
+/// What a line held and how it was judged, or what is wrong with it.
+type JudgedLine = Result<(Value, Judged), String>;
+
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -205,7 +208,7 @@ fn judge_lines(
         if block.is_empty() {
             return writer.flush().map_err(written);
         }
-        let judged: Vec<(usize, Result<(Value, Judged), String>)> = block
+        let judged: Vec<(usize, JudgedLine)> = block
             .into_par_iter()
             .map(|(number, line)| (number, line.and_then(|line| judge_line(&line, options))))
             .collect();

@@ -1,7 +1,9 @@
 //! The `mathesis` binary: argument parsing, progress, tables and reports around the library crates. No method lives here.
 
 mod check;
+mod compare;
 mod direction_network;
+mod eval;
 mod experiments;
 mod failure;
 mod outcome;
@@ -25,6 +27,7 @@ Examples:
   mathesis solve examples/poisson-high-frequency.toml    solve a problem file and write a report
   mathesis solve heat.toml --method collocation --json   another method; the result as JSON
   mathesis check '\\frac{1}{2}' 0.5                         are two answers equal, and why
+  mathesis eval gsm8k --model openai:NAME@URL            a benchmark on a model, with a report
   mathesis papers                                        the published methods and their state
   mathesis reproduce gp-hm --quick                       a published experiment, in about two minutes
 
@@ -49,6 +52,10 @@ enum Verb {
     Check(check::Arguments),
     /// Train the network that a file states, and write its weights and a run folder with a report.
     Train(train::Arguments),
+    /// Run a benchmark on a model, resumable, and write a run folder with every transcript.
+    Eval(Box<eval::Arguments>),
+    /// Compare two runs of one benchmark, problem by problem, with paired tests.
+    Compare(compare::Arguments),
     /// List the published methods with their state.
     Papers(papers::Arguments),
     /// Run a published experiment and set the measured figures beside the published ones.
@@ -56,6 +63,8 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    mathesis_reasoning::tools::python::host();
     let command_line = CommandLine::parse();
     let level = ["warn", "info", "debug"][usize::from(command_line.verbose.min(2))];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
@@ -65,6 +74,8 @@ fn main() -> ExitCode {
         Verb::Solve(arguments) => solve::run(&arguments),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Train(arguments) => train::run(&arguments),
+        Verb::Eval(arguments) => eval::run(&arguments),
+        Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Papers(arguments) => papers::run(&arguments),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
     };

@@ -41,6 +41,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// Shows a solve's progress and stops it when Ctrl-C is pressed or the time is up.
 pub struct Monitor {
     label: String,
+    step: &'static str,
     display: Display,
     start: Instant,
     time_limit: Option<Duration>,
@@ -67,11 +68,18 @@ impl Monitor {
         };
         Monitor {
             label: label.to_string(),
+            step: "iteration",
             display,
             start: Instant::now(),
             time_limit: None,
             out_of_time: false,
         }
+    }
+
+    /// Call a step something else than an iteration.
+    pub fn counting(mut self, step: &'static str) -> Self {
+        self.step = step;
+        self
     }
 
     /// Stop the solve after this time.
@@ -94,9 +102,9 @@ impl Monitor {
                 if due && done > 0 {
                     let elapsed = self.start.elapsed().as_secs_f64();
                     let left = elapsed / done as f64 * planned.saturating_sub(done) as f64;
-                    let label = &self.label;
+                    let (label, step) = (&self.label, self.step);
                     eprintln!(
-                        "{label}: iteration {done} of {planned}, {elapsed:.0} s, about {left:.0} s left; {figures}"
+                        "{label}: {step} {done} of {planned}, {elapsed:.0} s, about {left:.0} s left; {figures}"
                     );
                     *last = Some(Instant::now());
                 }

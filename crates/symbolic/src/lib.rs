@@ -8,6 +8,8 @@
 //! - [`Polynomial`] and [`RationalFunction`] are the algebra of sparse polynomials in several variables: exact division,
 //!   greatest common divisors, substitution, and the syntax of computer algebra systems.
 //! - [`modular`] is linear algebra modulo word-size primes, and the way back to rational numbers.
+//! - [`Polynomial::factor`], [`RationalFunction::partial_fractions`] and [`Expr::simplify`] take apart and tidy up;
+//!   [`solve`] solves equations, inequalities and systems over the real numbers.
 //! - [`formula`] reads LaTeX and plain text as it is written, and finds the values of its scalars.
 //! - [`interval`] encloses real and complex values rigorously, to any number of digits.
 //!
@@ -20,6 +22,7 @@ mod canonical;
 mod evaluate;
 mod expand;
 mod expression;
+mod factor;
 pub mod formula;
 mod function;
 pub mod interval;
@@ -27,14 +30,18 @@ mod latex;
 pub mod modular;
 mod number;
 mod parse;
+mod partial_fractions;
 mod polynomial;
 mod print;
 mod program;
 mod rational_function;
+mod simplify;
+pub mod solve;
 mod symbol;
 
 pub use evaluate::EvaluateError;
 pub use expression::Expr;
+pub use factor::Factorisation;
 pub use function::Function;
 pub use number::Rational;
 pub use parse::{ParseError, parse, parse_equation};

@@ -3,7 +3,7 @@
 //! - [`plots`]: drawing curves, spectra and maps;
 //! - [`mod@page`]: the page.
 
-mod page;
+pub mod page;
 pub mod plots;
 
 pub use page::page;

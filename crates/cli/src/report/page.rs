@@ -8,7 +8,7 @@ use pulldown_latex::{Parser, RenderConfig, Storage, push_mathml};
 use crate::outcome::{Content, Outcome, StatementRow, TableRecord, Tone};
 use crate::record::{RunRecord, seconds, status_text};
 
-const STYLE: &str = include_str!("page.css");
+pub(crate) const STYLE: &str = include_str!("page.css");
 
 /// The page.
 pub fn page(record: &RunRecord, outcome: &Outcome) -> String {
@@ -89,7 +89,7 @@ fn problem(page: &mut String, rows: &[StatementRow]) {
 }
 
 /// LaTeX as MathML, which browsers typeset by themselves; the source itself where it cannot be converted.
-fn mathml(latex: &str) -> String {
+pub(crate) fn mathml(latex: &str) -> String {
     let storage = Storage::new();
     let events: Result<Vec<_>, _> = Parser::new(latex, &storage).collect();
     let mut output = String::new();
@@ -187,7 +187,7 @@ fn configuration(page: &mut String, record: &RunRecord) {
     );
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

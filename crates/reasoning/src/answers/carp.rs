@@ -27,6 +27,10 @@ pub(super) fn extract(response: &str) -> Option<Extracted> {
 }
 
 fn cleaned(text: &str) -> String {
+    cleaned_keeping_commas(text).replace(',', "")
+}
+
+fn cleaned_keeping_commas(text: &str) -> String {
     static STEPS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         [
             (r"\\+", r"\"),
@@ -72,9 +76,54 @@ fn cleaned(text: &str) -> String {
     for (pattern, with) in STEPS.iter() {
         text = pattern.replace_all(&text, *with).into_owned();
     }
-    text =
-        text.replace(" sqrt", "\\sqrt").replace("\\left", "").replace("\\right.", "").replace("\\right", "");
-    text.replace(',', "")
+    text.replace(" sqrt", "\\sqrt").replace("\\left", "").replace("\\right.", "").replace("\\right", "")
+}
+
+/// The formula that the benchmark's parser makes of a text, every letter a symbol; `None` where it fails.
+pub(crate) fn read(text: &str) -> Option<Formula> {
+    let text = cleaned_keeping_commas(text);
+    // A power belongs to the last letter of `ax^2`, so letters are set apart, commands left whole.
+    let mut apart = String::with_capacity(text.len() + 8);
+    let (mut is_command, mut is_after_letter) = (false, false);
+    for c in text.chars() {
+        is_command = c == '\\' || (is_command && c.is_ascii_alphabetic());
+        if is_after_letter && c.is_ascii_alphabetic() && !is_command {
+            apart.push(' ');
+        }
+        is_after_letter = c.is_ascii_alphabetic();
+        apart.push(c);
+    }
+    parse(&apart, Notation::LatexTwice)
+}
+
+/// Whether two formulae have the same free symbols and the same value, or are the same relation.
+pub(crate) fn is_same(left: &Formula, right: &Formula) -> bool {
+    if left == right {
+        return true;
+    }
+    if left.symbols() != right.symbols() {
+        return false;
+    }
+    match (sides(left), sides(right)) {
+        (Some((a, b, relation)), Some((c, d, other))) => {
+            let is_same_order = relation == other && is_zero_difference(a, c) && is_zero_difference(b, d);
+            let is_turned = || is_zero_difference(a, d) && is_zero_difference(b, c);
+            is_same_order || (relation == mirrored(other) && is_turned())
+        }
+        (None, None) => is_zero_difference(left, right),
+        _ => false,
+    }
+}
+
+/// The relation with its sides exchanged.
+fn mirrored(relation: Relation) -> Relation {
+    match relation {
+        Relation::Less => Relation::Greater,
+        Relation::Greater => Relation::Less,
+        Relation::LessOrEqual => Relation::GreaterOrEqual,
+        Relation::GreaterOrEqual => Relation::LessOrEqual,
+        same => same,
+    }
 }
 
 pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
@@ -107,13 +156,7 @@ pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
     }
     let is_equal = match (sides(&gold), sides(&answer)) {
         (Some((a, b, relation)), Some((c, d, other))) => {
-            let mirrored = match other {
-                Relation::Less => Relation::Greater,
-                Relation::Greater => Relation::Less,
-                Relation::LessOrEqual => Relation::GreaterOrEqual,
-                Relation::GreaterOrEqual => Relation::LessOrEqual,
-                same => same,
-            };
+            let mirrored = mirrored(other);
             (relation == other && is_zero_difference(a, c) && is_zero_difference(b, d))
                 || (relation == mirrored
                     && relation != Relation::Equal

@@ -8,7 +8,7 @@ mod language;
 pub mod metrics;
 mod strict;
 
-mod carp;
+pub(crate) mod carp;
 mod computer_algebra;
 mod gsm8k;
 mod hendrycks;

@@ -1,0 +1,16 @@
+//! How sure a score is: pure functions from scores to estimates.
+//!
+//! - [`interval`]: means with standard errors and confidence intervals, independent or clustered by question;
+//! - [`samples`]: several samples of each question: pass@k, pass^k, G-Pass@k, maj@k, by exact formulas;
+//! - [`paired`]: the difference of two models on the same questions.
+//!
+//! Nothing here is estimated by simulation where a formula exists; the bootstrap and the permutation test of many
+//! differences draw from a seed.
+
+mod distributions;
+pub mod interval;
+pub mod paired;
+pub mod samples;
+
+pub use crate::answers::metrics::macro_f1;
+pub use interval::Interval;

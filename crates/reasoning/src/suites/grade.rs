@@ -1,0 +1,181 @@
+//! The second stage: judge the replies of a record. No model is asked.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Ending, Record, Reply};
+use crate::answers::{self, Language, Mode, Options};
+
+/// The version of the graders: it goes up when any of them may judge a reply differently.
+pub const VERSION: u32 = 1;
+
+/// How replies are judged.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Grader {
+    /// The rules by which answers are found and compared.
+    pub mode: Mode,
+    /// The time for one comparison in the strict mode.
+    pub budget: Duration,
+}
+
+/// What became of a reply. The denominator of every score is all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The answer equals the reference.
+    Right,
+    /// It does not, or that could not be decided.
+    Wrong,
+    /// The reply is complete and holds no answer that the rules find.
+    NoAnswer,
+    /// The reply was cut at the token limit. It does not count as right, whatever it holds.
+    Truncated,
+    /// The model or its provider refused.
+    Refused,
+    /// There is no reply.
+    Error,
+}
+
+impl Verdict {
+    /// All verdicts.
+    pub const ALL: [Verdict; 6] = [
+        Verdict::Right,
+        Verdict::Wrong,
+        Verdict::NoAnswer,
+        Verdict::Truncated,
+        Verdict::Refused,
+        Verdict::Error,
+    ];
+
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Right => "right",
+            Verdict::Wrong => "wrong",
+            Verdict::NoAnswer => "no-answer",
+            Verdict::Truncated => "truncated",
+            Verdict::Refused => "refused",
+            Verdict::Error => "error",
+        }
+    }
+}
+
+/// The judgement of a reply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grade {
+    /// What became of the reply.
+    pub verdict: Verdict,
+    /// The answer that was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// The rule that found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Where the reply holds these words last, in bytes; none if the rule wrote the answer in another way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<Range<usize>>,
+    /// The rule that decided, or why there was nothing to decide.
+    pub reason: String,
+}
+
+impl Grader {
+    /// The rules of a mode, with a second for a comparison: time enough for the verdict not to depend on how busy the
+    /// machine is.
+    pub fn new(mode: Mode) -> Self {
+        Grader { mode, budget: Duration::from_secs(1) }
+    }
+
+    /// Which grader this is: grades of one name are reproducible.
+    pub fn name(&self) -> String {
+        format!("{} {VERSION}", self.mode.name())
+    }
+
+    fn options(&self, language: Option<Language>) -> Options {
+        Options { mode: self.mode, budget: self.budget, language }
+    }
+
+    /// Judges a reply.
+    pub fn grade(&self, reference: &str, language: Option<Language>, reply: &Reply) -> Grade {
+        let options = self.options(language);
+        let found = match reply.ending {
+            Ending::Failed => None,
+            _ => answers::extract(&reply.text, &options),
+        };
+        let (verdict, reason) = match (reply.ending, &found) {
+            (Ending::Failed, _) => (Verdict::Error, reply.failure.clone().unwrap_or("no reply".into())),
+            (Ending::Refused, _) => (Verdict::Refused, "the model or its provider refused".into()),
+            (Ending::Truncated, _) => (Verdict::Truncated, "cut at the token limit".into()),
+            (Ending::Complete, None) => (Verdict::NoAnswer, "no rule finds an answer".into()),
+            (Ending::Complete, Some(found)) => {
+                let verdict = answers::check(reference, &found.answer, &options);
+                (if verdict.is_equal() { Verdict::Right } else { Verdict::Wrong }, verdict.reason.into())
+            }
+        };
+        let span = found.as_ref().filter(|found| !found.answer.is_empty()).and_then(|found| {
+            let start = reply.text.rfind(&found.answer)?;
+            Some(start..start + found.answer.len())
+        });
+        let (answer, rule) =
+            found.map_or((None, None), |found| (Some(found.answer), Some(found.rule.to_string())));
+        Grade { verdict, answer, rule, span, reason }
+    }
+
+    /// Judges all replies of a record, whatever grades it has.
+    pub fn grade_record(&self, record: &mut Record) {
+        let grade = |reply| self.grade(&record.reference, record.language, reply);
+        record.grades = record.replies.iter().map(grade).collect();
+    }
+
+    /// Whether two answers found in replies to one problem are equal, for votes.
+    pub(super) fn agree(&self, first: &str, second: &str, language: Option<Language>) -> bool {
+        answers::check(first, second, &self.options(language)).is_equal()
+    }
+}
+
+/// Judges all records on all cores.
+pub fn grade(records: &mut [Record], grader: &Grader) {
+    records.par_iter_mut().for_each(|record| grader.grade_record(record));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(reply: &Reply) -> Grade {
+        Grader::new(Mode::Strict).grade("1/2", None, reply)
+    }
+
+    #[test]
+    fn six_things_may_become_of_a_reply() {
+        let with = |text: &str, ending| Reply { text: text.into(), ending, failure: None };
+        let verdict = |text: &str, ending| judged(&with(text, ending)).verdict;
+        assert_eq!(verdict("\\boxed{0.5}", Ending::Complete), Verdict::Right);
+        assert_eq!(verdict("\\boxed{0.6}", Ending::Complete), Verdict::Wrong);
+        assert_eq!(verdict("I do not know.", Ending::Complete), Verdict::NoAnswer);
+        assert_eq!(verdict("", Ending::Complete), Verdict::NoAnswer);
+        assert_eq!(verdict("\\boxed{0.5}", Ending::Truncated), Verdict::Truncated);
+        assert_eq!(verdict("", Ending::Refused), Verdict::Refused);
+        let failed = judged(&Reply { failure: Some("server: why".into()), ..with("", Ending::Failed) });
+        assert_eq!((failed.verdict, failed.reason.as_str()), (Verdict::Error, "server: why"));
+        // What a truncated reply holds is kept all the same.
+        assert_eq!(judged(&with("\\boxed{0.5}", Ending::Truncated)).answer.unwrap(), "0.5");
+    }
+
+    #[test]
+    fn the_span_is_where_the_answer_stands() {
+        let reply = Reply::complete("0.5 is wrong: \\boxed{0.50} no, \\boxed{ 0.5 }.");
+        let grade = judged(&reply);
+        assert_eq!(&reply.text[grade.span.unwrap()], "0.5");
+        assert_eq!(grade.rule.as_deref(), Some("box"));
+        // The rule rewrites 1.250 as 1250, which the text does not hold.
+        let grade = Grader::new(Mode::Strict).grade(
+            "1250",
+            Some(Language::De),
+            &Reply::complete("Die Antwort lautet 1.250."),
+        );
+        assert_eq!((grade.verdict, grade.span), (Verdict::Right, None));
+    }
+}

@@ -1,0 +1,238 @@
+//! Ways to ask: templates in files, filled with a problem.
+//!
+//! A template sees `question`, `english` (the question in English), `answer_form` (how the suite wants the final answer),
+//! `language` (with `name`, `instruction` and `answer`, the word before the answer), `categories`, and `exemplars` with
+//! `question`, `solution` and `answer` each. What it does not know is an error, not an empty text.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use minijinja::{Environment, UndefinedBehavior, context};
+use serde::{Deserialize, Serialize};
+
+use super::{Exemplar, Problem, Settings, Suite, SuiteError};
+use crate::answers::Language;
+
+/// A way to ask.
+#[derive(Clone, Debug)]
+pub struct Strategy {
+    /// Its name.
+    pub name: &'static str,
+    /// The template.
+    pub template: &'static str,
+    /// The language that the model is to reason in.
+    pub replies: ReplyLanguage,
+}
+
+/// The language of replies, which decides how numbers in them are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyLanguage {
+    /// That of the problem.
+    Problem,
+    /// English.
+    English,
+}
+
+impl Strategy {
+    /// Only the final answer.
+    pub const ZERO_SHOT: Strategy = Strategy::new("zero-shot", include_str!("prompts/zero-shot.jinja"));
+    /// Reasoning first.
+    pub const CHAIN_OF_THOUGHT: Strategy =
+        Strategy::new("chain-of-thought", include_str!("prompts/chain-of-thought.jinja"));
+    /// Solved problems first.
+    pub const FEW_SHOT: Strategy = Strategy::new("few-shot", include_str!("prompts/few-shot.jinja"));
+    /// Question, instruction and reasoning in the language of the problem.
+    pub const NATIVE: Strategy = Strategy::new("native", include_str!("prompts/native.jinja"));
+    /// The question in its language, the reasoning in English.
+    pub const ENGLISH: Strategy = Strategy {
+        replies: ReplyLanguage::English,
+        ..Strategy::new("english", include_str!("prompts/chain-of-thought.jinja"))
+    };
+    /// The question in English, the reasoning in the language of the problem.
+    pub const CROSS: Strategy = Strategy::new("cross", include_str!("prompts/cross.jinja"));
+
+    const fn new(name: &'static str, template: &'static str) -> Self {
+        Strategy { name, template, replies: ReplyLanguage::Problem }
+    }
+}
+
+/// What templates know of a language.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LanguageWords {
+    name: String,
+    instruction: String,
+    answer: String,
+}
+
+/// By the codes of languages.
+static WORDS: LazyLock<BTreeMap<String, LanguageWords>> = LazyLock::new(|| {
+    toml::from_str(include_str!("prompts/languages.toml")).expect("the file is part of this crate and tested")
+});
+
+/// Makes prompts of problems.
+pub struct Prompter {
+    environment: Environment<'static>,
+    answer_form: &'static str,
+    replies: ReplyLanguage,
+    shots: usize,
+}
+
+const TEMPLATE: &str = "prompt";
+
+impl Prompter {
+    /// The prompts of a suite by a strategy, or by the template that the settings name.
+    pub fn new(suite: &Suite, strategy: &Strategy, settings: &Settings) -> Result<Self, SuiteError> {
+        let file = settings.get("template");
+        let (name, template) = if file.is_empty() {
+            (strategy.name.to_string(), strategy.template.to_string())
+        } else {
+            let text = std::fs::read_to_string(file).map_err(|error| SuiteError::File {
+                path: Path::new(file).into(),
+                message: error.to_string(),
+            })?;
+            (file.to_string(), text)
+        };
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_trim_blocks(true);
+        // Prompts are no HTML.
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.add_template_owned(TEMPLATE, template).map_err(|error| wrong(&name, &error))?;
+        let shots = settings.shots();
+        Ok(Prompter { environment, answer_form: suite.answer_form, replies: strategy.replies, shots })
+    }
+
+    /// Whether the template shows exemplars.
+    pub fn shows_exemplars(&self) -> bool {
+        let template = self.environment.get_template(TEMPLATE);
+        template.is_ok_and(|template| template.undeclared_variables(false).contains("exemplars"))
+    }
+
+    /// The text that asks a problem. Exemplars are the first of those in a fitting language that do not ask the same.
+    pub fn render(&self, problem: &Problem, exemplars: &[Exemplar]) -> Result<String, SuiteError> {
+        let language = problem.language.unwrap_or(Language::En);
+        let shown: Vec<&Exemplar> = (exemplars.iter())
+            .filter(|exemplar| exemplar.language.is_none_or(|known| known == language))
+            .filter(|exemplar| exemplar.question != problem.question)
+            .take(self.shots)
+            .collect();
+        let template = self.environment.get_template(TEMPLATE).map_err(|error| wrong(TEMPLATE, &error))?;
+        let text = template.render(context! {
+            question => problem.question.trim(),
+            english => problem.english.as_deref().unwrap_or(&problem.question).trim(),
+            answer_form => self.answer_form,
+            language => WORDS.get(language.code()),
+            categories => problem.categories,
+            exemplars => shown,
+        });
+        Ok(text.map_err(|error| wrong(TEMPLATE, &error))?.trim().to_string())
+    }
+
+    /// The language in which numbers of replies to a problem are read.
+    pub fn reply_language(&self, problem: &Problem) -> Option<Language> {
+        match self.replies {
+            ReplyLanguage::Problem => problem.language,
+            ReplyLanguage::English => problem.language.map(|_| Language::En),
+        }
+    }
+}
+
+fn wrong(name: &str, error: &minijinja::Error) -> SuiteError {
+    SuiteError::Template { name: name.into(), message: format!("{error}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prompter(strategy: &str, given: &[(&str, &str)]) -> Result<Prompter, SuiteError> {
+        let suite = Suite::open("mgsm").unwrap();
+        let given: Vec<(String, String)> =
+            given.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let settings = suite.settings(&given)?;
+        Prompter::new(&suite, suite.strategy(Some(strategy)).unwrap(), &settings)
+    }
+
+    fn problem() -> Problem {
+        Problem {
+            question: "Was ist 1 + 1 <x>?".into(),
+            english: Some("What is 1 + 1 <x>?".into()),
+            language: Some(Language::De),
+            ..Problem::default()
+        }
+    }
+
+    #[test]
+    fn all_languages_have_words() {
+        for language in Language::ALL {
+            let words = &WORDS[language.code()];
+            assert!(words.instruction.contains(&words.answer), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn every_strategy_of_every_suite_asks_the_question() {
+        for suite in Suite::all() {
+            let settings = suite.settings(&[]).unwrap();
+            for strategy in &suite.strategies {
+                let prompter = Prompter::new(&suite, strategy, &settings).unwrap();
+                let text = prompter.render(&problem(), &[]).unwrap();
+                assert!(text.contains("1 + 1 <x>?"), "{}: {text}", strategy.name);
+            }
+        }
+    }
+
+    #[test]
+    fn languages_of_questions_instructions_and_replies_are_apart() {
+        let text = |strategy| prompter(strategy, &[]).unwrap().render(&problem(), &[]).unwrap();
+        assert!(text("native").contains("Was ist") && text("native").contains("Antwort:"));
+        assert!(text("english").contains("Was ist") && text("english").contains("Answer:"));
+        assert!(text("cross").contains("What is") && text("cross").contains("German"));
+        assert_eq!(prompter("english", &[]).unwrap().reply_language(&problem()), Some(Language::En));
+        assert_eq!(prompter("cross", &[]).unwrap().reply_language(&problem()), Some(Language::De));
+    }
+
+    #[test]
+    fn exemplars_are_in_a_fitting_language_and_never_the_question_itself() {
+        let exemplar = |question: &str, language| Exemplar {
+            question: question.into(),
+            solution: format!("solution of {question}"),
+            language,
+            ..Exemplar::default()
+        };
+        let exemplars = [
+            exemplar("Was ist 1 + 1 <x>?", None),
+            exemplar("one", Some(Language::Fr)),
+            exemplar("two", Some(Language::De)),
+            exemplar("three", None),
+            exemplar("four", None),
+        ];
+        let prompter = prompter("few-shot", &[("shots", "2")]).unwrap();
+        assert!(prompter.shows_exemplars());
+        let text = prompter.render(&problem(), &exemplars).unwrap();
+        assert_eq!(text.matches("solution of").count(), 2, "{text}");
+        assert!(
+            text.contains("two") && text.contains("three") && text.ends_with("Was ist 1 + 1 <x>?"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn templates_of_users_are_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.jinja");
+        let path = path.to_str().unwrap();
+        assert!(matches!(prompter("native", &[("template", path)]), Err(SuiteError::File { .. })));
+        std::fs::write(path, "{% if %}").unwrap();
+        assert!(matches!(prompter("native", &[("template", path)]), Err(SuiteError::Template { .. })));
+        std::fs::write(path, "{{ qestion }}").unwrap();
+        let error = prompter("native", &[("template", path)]).unwrap().render(&problem(), &[]).unwrap_err();
+        assert!(error.to_string().contains("undefined"), "{error}");
+        std::fs::write(path, "Q: {{ question }}\n").unwrap();
+        let prompter = prompter("native", &[("template", path)]).unwrap();
+        assert_eq!(prompter.render(&problem(), &[]).unwrap(), "Q: Was ist 1 + 1 <x>?");
+        assert!(!prompter.shows_exemplars());
+    }
+}
