@@ -79,8 +79,15 @@ fn expressions_and_relations() {
         ("1 \\le x < 5", "[1,5)"),
         ("x<0 \\text{ or } x>3", "(-\\infty,0)\\cup(3,\\infty)"),
         ("x \\ne 2", "(-\\infty,2)\\cup(2,\\infty)"),
+        ("ax^2", "x^2a"),
+        ("(ax)^2", "a^2x^2"),
+        ("{ab}^3", "a^3b^3"),
+        ("2ab^2c", "2acb^2"),
+        ("xy^{-1}", "\\frac{x}{y}"),
     ]);
     different(&[
+        ("ax^2", "a^2x^2"),
+        ("ax^2", "(ax)^2"),
         ("a+b", "a-b"),
         ("x^2", "y^2"),
         ("x = 7", "y = 7"),

@@ -8,6 +8,7 @@ use regex::Regex;
 
 use super::computer_algebra::{Notation, is_zero_difference, parse, sides};
 use super::{Extracted, Verdict, strict};
+use crate::answers::pattern;
 
 pub(super) fn extract(response: &str) -> Option<Extracted> {
     if let Some(at) = response.rfind("答案是：") {
@@ -44,7 +45,7 @@ fn cleaned_keeping_commas(text: &str) -> String {
             (r"sqrt\s?\((.*?)\)", r"\sqrt{$1}"),
         ]
         .into_iter()
-        .filter_map(|(pattern, with)| Regex::new(pattern).ok().map(|pattern| (pattern, with)))
+        .map(|(text, with)| (pattern(text), with))
         .collect()
     });
     let mut text = text.to_string();
@@ -82,7 +83,7 @@ fn cleaned_keeping_commas(text: &str) -> String {
 /// The formula that the benchmark's parser makes of a text, every letter a symbol; `None` where it fails.
 pub(crate) fn read(text: &str) -> Option<Formula> {
     let text = cleaned_keeping_commas(text);
-    // A power belongs to the last letter of `ax^2`, so letters are set apart, commands left whole.
+    // No letters make a word or the name of a function there: they are set apart, commands left whole.
     let mut apart = String::with_capacity(text.len() + 8);
     let (mut is_command, mut is_after_letter) = (false, false);
     for c in text.chars() {
@@ -108,21 +109,10 @@ pub(crate) fn is_same(left: &Formula, right: &Formula) -> bool {
         (Some((a, b, relation)), Some((c, d, other))) => {
             let is_same_order = relation == other && is_zero_difference(a, c) && is_zero_difference(b, d);
             let is_turned = || is_zero_difference(a, d) && is_zero_difference(b, c);
-            is_same_order || (relation == mirrored(other) && is_turned())
+            is_same_order || (Some(relation) == other.mirrored() && is_turned())
         }
         (None, None) => is_zero_difference(left, right),
         _ => false,
-    }
-}
-
-/// The relation with its sides exchanged.
-fn mirrored(relation: Relation) -> Relation {
-    match relation {
-        Relation::Less => Relation::Greater,
-        Relation::Greater => Relation::Less,
-        Relation::LessOrEqual => Relation::GreaterOrEqual,
-        Relation::GreaterOrEqual => Relation::LessOrEqual,
-        same => same,
     }
 }
 
@@ -156,9 +146,8 @@ pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
     }
     let is_equal = match (sides(&gold), sides(&answer)) {
         (Some((a, b, relation)), Some((c, d, other))) => {
-            let mirrored = mirrored(other);
             (relation == other && is_zero_difference(a, c) && is_zero_difference(b, d))
-                || (relation == mirrored
+                || (Some(relation) == other.mirrored()
                     && relation != Relation::Equal
                     && is_zero_difference(a, d)
                     && is_zero_difference(b, c))

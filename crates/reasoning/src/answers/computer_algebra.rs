@@ -13,6 +13,7 @@ use mathesis_symbolic::interval::Precision;
 use regex::Regex;
 
 use super::strict::scalar::compare_exactly;
+use crate::answers::pattern;
 
 /// What a parser of a checker reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,10 +36,10 @@ pub(super) fn budget() -> Budget {
 pub(super) fn parse(text: &str, notation: Notation) -> Option<Formula> {
     let reading =
         Reading { mixed_numbers: false, imaginary_unit: notation == Notation::Plain && text.contains('I') };
-    static NUMERALS: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"(?:^|[^\d])\.\d|\d\.(?:$|[^\d])|(?:^|[^\d.])0\d").ok());
-    static EXPONENT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\d[eE]\d").ok());
-    static CALL: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?:^|[^a-zA-Z\\])[a-zA-Z]\(").ok());
+    static NUMERALS: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?:^|[^\d])\.\d|\d\.(?:$|[^\d])|(?:^|[^\d.])0\d"));
+    static EXPONENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"\d[eE]\d"));
+    static CALL: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:^|[^a-zA-Z\\])[a-zA-Z]\("));
     let is_latex = notation != Notation::Plain;
     if text.trim().is_empty()
         || text.contains(['−', '\u{a0}'])
@@ -49,7 +50,7 @@ pub(super) fn parse(text: &str, notation: Notation) -> Option<Formula> {
         return None;
     }
     if is_latex {
-        let is_found = |pattern: &LazyLock<Option<Regex>>| pattern.as_ref().is_some_and(|p| p.is_match(text));
+        let is_found = |pattern: &LazyLock<Regex>| pattern.is_match(text);
         let is_unknown =
             ["\\cfrac", "\\overline", "\\boxed", "\\gt", "\\lt", "{,}"].iter().any(|c| text.contains(c));
         if is_unknown || is_found(&NUMERALS) {

@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{Extracted, Verdict};
+use crate::answers::pattern;
 
-static ANSWER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"#### (-?[0-9.,]+)").ok());
+static ANSWER: LazyLock<Regex> = LazyLock::new(|| pattern(r"#### (-?[0-9.,]+)"));
 
 pub(super) fn extract(response: &str) -> Option<Extracted> {
-    let found = ANSWER.as_ref()?.captures(response)?;
+    let found = ANSWER.captures(response)?;
     Some(Extracted { answer: found[1].replace(',', ""), rule: "#### number" })
 }
 

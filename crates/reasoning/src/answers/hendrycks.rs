@@ -61,22 +61,24 @@ pub(super) fn normalised(text: &str) -> Option<String> {
     if text.is_empty() {
         return Some(text);
     }
-    if text.starts_with('.') {
-        text.insert(0, '0');
-    }
-    if let Some((left, right)) = text.split_once('=')
-        && !right.contains('=')
-        && left.chars().count() <= 2
-    {
-        text = right.to_string();
-    }
-    text = braced_roots(&text)?;
+    text = braced_roots(&without_short_left_side(text))?;
     text = text.replace(' ', "");
     text = braced_fractions(&text);
     if text == "0.5" {
         text = "\\frac{1}{2}".into();
     }
     Some(slashed_fraction(&text))
+}
+
+/// A zero before a leading point, and of `x=5` the right side.
+pub(super) fn without_short_left_side(mut text: String) -> String {
+    if text.starts_with('.') {
+        text.insert(0, '0');
+    }
+    match text.split_once('=') {
+        Some((left, right)) if !right.contains('=') && left.chars().count() <= 2 => right.to_string(),
+        _ => text,
+    }
 }
 
 /// `\sqrt3` becomes `\sqrt{3}`, for one character.

@@ -7,8 +7,9 @@ use regex::Regex;
 
 use super::language::ascii_digits;
 use super::{Extracted, Verdict};
+use crate::answers::pattern;
 
-static NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[0-9]+(?:\.[0-9]+)?").ok());
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"[0-9]+(?:\.[0-9]+)?"));
 
 pub(super) fn extract(response: &str) -> Option<Extracted> {
     let characters: Vec<char> = ascii_digits(response).chars().collect();
@@ -20,7 +21,7 @@ pub(super) fn extract(response: &str) -> Option<Extracted> {
         })
         .map(|at| characters[at])
         .collect();
-    let last = NUMBER.as_ref()?.find_iter(&text).last().map(|found| found.as_str().to_string());
+    let last = NUMBER.find_iter(&text).last().map(|found| found.as_str().to_string());
     Some(match last {
         Some(answer) => Extracted { answer, rule: "last number without its sign" },
         None => Extracted { answer: "0.0".into(), rule: "no number counts as zero" },

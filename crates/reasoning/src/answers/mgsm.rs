@@ -9,8 +9,9 @@ use regex::Regex;
 
 use super::language::ascii_digits;
 use super::{Extracted, Language, Verdict};
+use crate::answers::pattern;
 
-static NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[0-9]+\.?[0-9]*").ok());
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"[0-9]+\.?[0-9]*"));
 
 /// The word before the colon that announces an answer.
 fn prefix(language: Language) -> &'static str {
@@ -33,7 +34,7 @@ pub(super) fn extract(response: &str, language: Option<Language>) -> Option<Extr
     let prefix = prefix(language.unwrap_or(Language::En));
     let at = response.rfind(prefix)?;
     let text = ascii_digits(&response[at + prefix.len()..]).replace(',', "");
-    let answer = NUMBER.as_ref()?.find_iter(&text).last()?.as_str();
+    let answer = NUMBER.find_iter(&text).last()?.as_str();
     Some(Extracted { answer: without_zeros(answer), rule: "last number after the answer prefix" })
 }
 

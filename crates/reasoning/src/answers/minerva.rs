@@ -8,6 +8,7 @@ use regex::Regex;
 
 use super::computer_algebra::{Notation, is_zero_difference, parse};
 use super::{Extracted, Verdict};
+use crate::answers::pattern;
 
 const WORDS: &str = "square|ways|integers|dollars|mph|inches|ft|hours|km|units|sue|points|feet|minutes|digits|cents|\
                      degrees|cm|gm|pounds|meters|meals|edges|students|childrentickets|multiples";
@@ -26,9 +27,8 @@ pub(super) fn extract(response: &str) -> Option<Extracted> {
 }
 
 fn normalised(text: &str) -> String {
-    static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!(r"\b(?:{WORDS})\b")).ok());
-    static LETTERS: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(&format!(r"\\[A-Za-z]+|{WORDS}")).ok());
+    static WORD: LazyLock<Regex> = LazyLock::new(|| pattern(&format!(r"\b(?:{WORDS})\b")));
+    static LETTERS: LazyLock<Regex> = LazyLock::new(|| pattern(&format!(r"\\[A-Za-z]+|{WORDS}")));
     static STEPS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         [
             (r"(.*?)(\$)(.*?)(\$)(.*)", "$$$3$$"),
@@ -41,15 +41,11 @@ fn normalised(text: &str) -> String {
             (r"\$", ""),
         ]
         .into_iter()
-        .filter_map(|(pattern, with)| Regex::new(pattern).ok().map(|pattern| (pattern, with)))
+        .map(|(text, with)| (pattern(text), with))
         .collect()
     });
-    static THOUSANDS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^-?\d{1,3}(?:,\d{3})+$").ok());
-    let (Some(word), Some(letters), Some(thousands)) = (WORD.as_ref(), LETTERS.as_ref(), THOUSANDS.as_ref())
-    else {
-        return text.to_string();
-    };
-    let mut text = word.replace_all(text.rsplit('=').next().unwrap_or(text), "").into_owned();
+    static THOUSANDS: LazyLock<Regex> = LazyLock::new(|| pattern(r"^-?\d{1,3}(?:,\d{3})+$"));
+    let mut text = WORD.replace_all(text.rsplit('=').next().unwrap_or(text), "").into_owned();
     for (from, to) in [
         ("an ", ""),
         ("a ", ""),
@@ -65,7 +61,7 @@ fn normalised(text: &str) -> String {
         text = text.replace(from, to);
     }
     // The words again, but not inside the names of commands.
-    text = letters
+    text = LETTERS
         .replace_all(
             &text,
             |found: &regex::Captures<'_>| {
@@ -96,7 +92,7 @@ fn normalised(text: &str) -> String {
     for (pattern, with) in STEPS.iter() {
         text = pattern.replace_all(&text, *with).into_owned();
     }
-    if thousands.is_match(&text) { text.replace(',', "") } else { text }
+    if THOUSANDS.is_match(&text) { text.replace(',', "") } else { text }
 }
 
 pub(super) fn equal(gold: &str, answer: &str) -> Verdict {

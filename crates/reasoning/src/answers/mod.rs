@@ -24,6 +24,12 @@ use std::time::Duration;
 
 pub use language::Language;
 pub use modes::Mode;
+use regex::Regex;
+
+/// A pattern that stands in this program.
+pub(crate) fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a constant")
+}
 
 /// The outcome of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::computer_algebra::{Notation, is_zero_difference, parse, python_float};
 use super::{Verdict, hendrycks};
+use crate::answers::pattern;
 
 struct Patterns {
     text: Regex,
@@ -20,7 +21,7 @@ struct Patterns {
     large_power: Regex,
 }
 
-static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     const UNITS: [&str; 16] = [
         "degree",
         "cm",
@@ -39,23 +40,23 @@ static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
         "inch",
         "yard",
     ];
-    let units: Option<Vec<Regex>> =
-        UNITS.iter().map(|unit| Regex::new(&format!(r"{unit}(es)?(s)? *(\^[0-9]+)?")).ok()).collect();
-    Some(Patterns {
-        text: Regex::new(r"^\\text\{(.+?)\}$").ok()?,
-        units: units?,
-        circle: Regex::new(r"\^ *\\circ").ok()?,
-        thin_comma: Regex::new(r",\\! *").ok()?,
-        minus: Regex::new("- *").ok()?,
-        mixed: Regex::new("([0-9]) +([0-9])").ok()?,
-        comma: Regex::new(r"(\d)(,)(\d\d\d)($|\D)").ok()?,
-        fraction: Regex::new(r"^-?[0-9]+.?/0*[1-9][0-9]*.?$").ok()?,
-        large_power: Regex::new(r"\^[0-9]+\^|\^[0-9][0-9]+").ok()?,
-    })
+    let units: Vec<Regex> =
+        UNITS.iter().map(|unit| pattern(&format!(r"{unit}(es)?(s)? *(\^[0-9]+)?"))).collect();
+    Patterns {
+        text: pattern(r"^\\text\{(.+?)\}$"),
+        units,
+        circle: pattern(r"\^ *\\circ"),
+        thin_comma: pattern(r",\\! *"),
+        minus: pattern("- *"),
+        mixed: pattern("([0-9]) +([0-9])"),
+        comma: pattern(r"(\d)(,)(\d\d\d)($|\D)"),
+        fraction: pattern(r"^-?[0-9]+.?/0*[1-9][0-9]*.?$"),
+        large_power: pattern(r"\^[0-9]+\^|\^[0-9][0-9]+"),
+    }
 });
 
 pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
-    let Some(patterns) = PATTERNS.as_ref() else { return Verdict::unknown("no patterns") };
+    let patterns = &*PATTERNS;
     let of_math = |text: &str| {
         let inner =
             patterns.text.captures(text.trim()).map_or(text.trim().to_string(), |found| found[1].to_string());

@@ -9,6 +9,7 @@ use regex::Regex;
 use super::computer_algebra::{Notation, is_close, is_zero_difference, number, parse, python_float, sides};
 use super::language::{ascii_digits, number_words};
 use super::{Extracted, Verdict, hendrycks};
+use crate::answers::pattern;
 
 /// Words that are deleted where no letter or digit stands beside them; their plurals too.
 pub(super) const UNITS: &[&str] = &[
@@ -147,8 +148,8 @@ pub(super) const UNITS: &[&str] = &[
 ];
 
 pub(super) fn extract(response: &str) -> Option<Extracted> {
-    static NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"-?\d*\.?\d+").ok());
-    static LINES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\n\s*").ok());
+    static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"-?\d*\.?\d+"));
+    static LINES: LazyLock<Regex> = LazyLock::new(|| pattern(r"\n\s*"));
     let response = response.replace("ки", "");
     let after =
         |phrase: &str| response.rfind(phrase).map(|at| response[at + phrase.len()..].trim().to_string());
@@ -165,10 +166,10 @@ pub(super) fn extract(response: &str) -> Option<Extracted> {
         (rest.trim().split("\n\n").next().unwrap_or(rest).trim().to_string(), "after the answer phrase")
     } else {
         let text = response.replace(',', "");
-        let last = NUMBER.as_ref()?.find_iter(&text).last().map(|found| found.as_str().to_string());
+        let last = NUMBER.find_iter(&text).last().map(|found| found.as_str().to_string());
         (last.unwrap_or_default(), "last number")
     };
-    let mut answer = LINES.as_ref()?.replace_all(&answer, "").into_owned();
+    let mut answer = LINES.replace_all(&answer, "").into_owned();
     if let Some(rest) = answer.strip_prefix(':') {
         answer = rest.to_string();
     }
@@ -208,21 +209,19 @@ struct Patterns {
     root: Regex,
 }
 
-static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
-    Some(Patterns {
-        array: Regex::new(r"\\begin\{array\}\{.*?\}").ok()?,
-        last_text: Regex::new(r"\\text\{.*?\}$").ok()?,
-        text: Regex::new(r"\\text\{(.*?)\}").ok()?,
-        mbox: Regex::new(r"\\mbox\{.*?\}").ok()?,
-        zeros_inside: Regex::new(r"(\d+)\.0*([^\d])").ok()?,
-        zeros_at_end: Regex::new(r"(\d+)\.0*$").ok()?,
-        root: Regex::new(r"\\sqrt(\w+)").ok()?,
-    })
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
+    array: pattern(r"\\begin\{array\}\{.*?\}"),
+    last_text: pattern(r"\\text\{.*?\}$"),
+    text: pattern(r"\\text\{(.*?)\}"),
+    mbox: pattern(r"\\mbox\{.*?\}"),
+    zeros_inside: pattern(r"(\d+)\.0*([^\d])"),
+    zeros_at_end: pattern(r"(\d+)\.0*$"),
+    root: pattern(r"\\sqrt(\w+)"),
 });
 
 /// The rewriting of an answer.
 pub(super) fn stripped(text: &str) -> String {
-    let Some(patterns) = PATTERNS.as_ref() else { return text.to_string() };
+    let patterns = &*PATTERNS;
     let mut text = text.trim().replace('\n', "").trim_end_matches('.').replace("\\!", "");
     text = patterns.array.replace_all(&text, r"\begin{pmatrix}").replace("\\end{array}", "\\end{pmatrix}");
     for (from, to) in [
@@ -288,15 +287,7 @@ pub(super) fn stripped(text: &str) -> String {
     if text.is_empty() {
         return text;
     }
-    if text.starts_with('.') {
-        text.insert(0, '0');
-    }
-    if let Some((left, right)) = text.split_once('=')
-        && !right.contains('=')
-        && left.chars().count() <= 2
-    {
-        text = right.to_string();
-    }
+    text = hendrycks::without_short_left_side(text);
     text = patterns.root.replace_all(&text, r"\sqrt{$1}").replace(' ', "");
     slashed(&hendrycks::braced_fractions(&text))
 }
@@ -367,8 +358,8 @@ fn digits(text: &str) -> Option<f64> {
 }
 
 fn choice(text: &str) -> Option<String> {
-    static CHOICE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b(A|B|C|D|E)\b").ok());
-    CHOICE.as_ref()?.find_iter(&text.to_uppercase()).last().map(|found| found.as_str().to_string())
+    static CHOICE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(A|B|C|D|E)\b"));
+    CHOICE.find_iter(&text.to_uppercase()).last().map(|found| found.as_str().to_string())
 }
 
 fn is_bracketed(text: &str, open: char, close: char) -> bool {

@@ -310,7 +310,7 @@ fn partial_solve(text: &str, symbol: &str, budget: &Budget) -> Called {
     });
     match linear {
         Some((bound, sign)) => {
-            let relation = if sign < 0 { mirrored(related.relation) } else { related.relation };
+            let relation = related.relation.times_sign(sign);
             let name = written_out(&Expr::symbol(unknown));
             Ok(Output::Text(format!("{name} {} {}", relation_sign(relation), written_out(&bound))))
         }
@@ -326,16 +326,6 @@ fn linear_in(difference: &Expr, unknown: &Symbol, budget: &Budget) -> Option<(Ex
     let (constant, slope) = (at(0)?, (at(1)? - at(0)?).simplify(budget)?);
     let rest = (difference - &constant - &slope * Expr::symbol(unknown)).simplify(budget)?;
     rest.is_zero().then_some((constant, slope))
-}
-
-fn mirrored(relation: Relation) -> Relation {
-    match relation {
-        Relation::Less => Relation::Greater,
-        Relation::Greater => Relation::Less,
-        Relation::LessOrEqual => Relation::GreaterOrEqual,
-        Relation::GreaterOrEqual => Relation::LessOrEqual,
-        same => same,
-    }
 }
 
 fn relation_sign(relation: Relation) -> &'static str {
@@ -459,7 +449,7 @@ fn relation_text(difference: &Expr, relation: Relation, budget: &Budget) -> Stri
         && let Some(sign) = slope.sign_of_constant(budget).filter(|sign| *sign != 0)
         && let Some(bound) = (-constant / slope).simplify(budget)
     {
-        let relation = if sign < 0 { mirrored(relation) } else { relation };
+        let relation = relation.times_sign(sign);
         let name = written_out(&Expr::symbol(unknown));
         return format!("{name} {} {}", relation_sign(relation), written_out(&bound));
     }
@@ -470,7 +460,7 @@ fn relation_text(difference: &Expr, relation: Relation, budget: &Budget) -> Stri
     let (left, right) = (left, -constant);
     let is_negative = left.terms().first().is_some_and(|term| written_out(term).starts_with('-'));
     if is_negative {
-        let relation = mirrored(relation);
+        let relation = relation.times_sign(-1);
         return format!("{} {} {}", written_out(&-left), relation_sign(relation), written_out(&-right));
     }
     format!("{} {} {}", written_out(&left), relation_sign(relation), written_out(&right))

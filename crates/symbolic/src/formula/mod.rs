@@ -129,6 +129,25 @@ pub enum Relation {
     Congruent,
 }
 
+impl Relation {
+    /// What holds with the sides exchanged; `None` for relations between unlike things.
+    pub fn mirrored(self) -> Option<Relation> {
+        Some(match self {
+            Relation::Less => Relation::Greater,
+            Relation::Greater => Relation::Less,
+            Relation::LessOrEqual => Relation::GreaterOrEqual,
+            Relation::GreaterOrEqual => Relation::LessOrEqual,
+            Relation::Equal | Relation::NotEqual | Relation::Approximate => self,
+            Relation::In | Relation::Tends | Relation::Congruent => return None,
+        })
+    }
+
+    /// What holds between both sides times a number of this sign: inequalities turn around where it is negative.
+    pub fn times_sign(self, sign: i32) -> Relation {
+        self.mirrored().filter(|_| sign < 0).unwrap_or(self)
+    }
+}
+
 /// An operation on sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -174,7 +193,7 @@ pub enum Formula {
     Inverse(Box<Formula>),
     /// A fraction, `\frac{a}{b}`.
     Quotient(Box<Formula>, Box<Formula>),
-    /// A power.
+    /// A power. That of a [`Word`](Formula::Word) is a unit's, or belongs to the last letter alone.
     Power(Box<Formula>, Box<Formula>),
     /// An operation with its arguments.
     Apply(Operation, Vec<Formula>),
@@ -268,6 +287,21 @@ impl Formula {
             }
             leaf => leaf.clone(),
         }
+    }
+
+    /// The letters of a word as a product of symbols.
+    pub(crate) fn product_of_letters(word: &str) -> Formula {
+        Formula::Product(word.chars().map(|letter| Formula::Symbol(letter.to_string())).collect())
+    }
+
+    /// What `ax^2` means where it is a product: a power of bare letters belongs to the last one. It is read as the power of the
+    /// word because `cm^2` is one.
+    fn power_of_last_letter(base: &Formula, exponent: &Formula) -> Option<Formula> {
+        let Formula::Word(word) = base else { return None };
+        let Formula::Product(mut letters) = Formula::product_of_letters(word) else { return None };
+        let last = letters.pop()?;
+        letters.push(Formula::Power(Box::new(last), Box::new(exponent.clone())));
+        Some(Formula::Product(letters))
     }
 
     /// This with every part for which `replacement` has something else replaced by it, from the outside in.

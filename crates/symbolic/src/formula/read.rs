@@ -298,6 +298,7 @@ impl Parser {
 
     /// A primary with what stands behind it: powers, factorials, percent and degree signs.
     fn power(&mut self) -> Read {
+        let is_bare = matches!(self.peek(), Some(Token::Letters(_)));
         let mut base = self.nested(Self::primary)?;
         let mut postfixes = 0;
         loop {
@@ -314,6 +315,10 @@ impl Parser {
                         continue;
                     }
                     let exponent = self.nested(Self::exponent)?;
+                    // The power of `(ab)^2` is that of a product; bare letters keep their word, which may be a unit.
+                    if let (false, Formula::Word(word)) = (is_bare, &base) {
+                        base = Formula::product_of_letters(word);
+                    }
                     base = Formula::Power(Box::new(base), Box::new(exponent));
                 }
                 Some(Token::Factorial) => {

@@ -58,7 +58,10 @@ impl Formula {
             }
             Formula::Inverse(inner) => value(inner)?.reciprocal(),
             Formula::Quotient(above, below) => multiply(&value(above)?, &value(below)?.reciprocal()?),
-            Formula::Power(base, exponent) => power(&value(base)?, &value(exponent)?),
+            Formula::Power(base, exponent) => match Formula::power_of_last_letter(base, exponent) {
+                Some(product) => value(&product),
+                None => power(&value(base)?, &value(exponent)?),
+            },
             Formula::Apply(operation, arguments) => {
                 let arguments: Vec<Rational> = arguments.iter().map(value).collect::<Option<_>>()?;
                 apply_exactly(*operation, &arguments)
@@ -112,7 +115,10 @@ impl Formula {
             }
             Formula::Inverse(inner) => inner.to_expr()?.pow(-1),
             Formula::Quotient(above, below) => above.to_expr()? / below.to_expr()?,
-            Formula::Power(base, exponent) => base.to_expr()?.pow(exponent.to_expr()?),
+            Formula::Power(base, exponent) => match Formula::power_of_last_letter(base, exponent) {
+                Some(product) => product.to_expr()?,
+                None => base.to_expr()?.pow(exponent.to_expr()?),
+            },
             Formula::Apply(operation, arguments) => {
                 if let (Operation::Log, [base, argument]) = (operation, arguments.as_slice()) {
                     return Some(argument.to_expr()?.log() / base.to_expr()?.log());
@@ -353,6 +359,9 @@ impl Enclosing<'_> {
                 defined(self.value(above)?.divide(&self.value(below)?, precision))
             }
             Formula::Power(base, exponent) => {
+                if let Some(product) = Formula::power_of_last_letter(base, exponent) {
+                    return self.value(&product);
+                }
                 let value = self.value(base)?;
                 let exact = exponent.exact(self.point, self.budget);
                 match exact.filter(Rational::is_integer).map(|n| n.numerator().to_i64()) {

@@ -5,7 +5,7 @@ use mathesis_symbolic::formula::{Formula, NamedConstant, Relation, Sign};
 
 use super::super::computer_algebra::{is_zero_difference, number};
 use super::super::strict::scalar::proportion;
-use super::super::strict::sets::{self, RealSet, mirrored};
+use super::super::strict::sets::{self, RealSet};
 use super::read::{Value, budget, is_name, literal, rational};
 
 /// The deepest nesting of sets and tuples that is compared.
@@ -152,7 +152,7 @@ fn relations(gold: &Value, answer: &Value, depth: usize) -> bool {
             sign != 0 && first == second
         }
         Ok(sign) if sign > 0 => first == second,
-        Ok(_) => mirrored(first[0]) == Some(second[0]),
+        Ok(_) => first[0].mirrored() == Some(second[0]),
         Err(_) => false,
     }
 }

@@ -10,6 +10,7 @@ use regex::Regex;
 use super::super::Extracted;
 use super::normal::{Boxes, rewritten};
 use super::read;
+use crate::answers::pattern;
 
 /// The longest response that is searched, in bytes: of longer ones the end.
 const LONGEST: usize = 200_000;
@@ -219,9 +220,9 @@ fn part(found: &Environment<'_>) -> String {
 
 /// `\frac{1}{2}` of plain numbers, outside of delimiters.
 fn fraction(rest: &str) -> Option<(&str, usize)> {
-    static FRACTION: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"^-?\\frac\{-?\d+(?:[.,]\d+)?\}\{-?\d+(?:[.,]\d+)?\}").ok());
-    FRACTION.as_ref()?.find(rest).map(|found| (found.as_str(), found.end()))
+    static FRACTION: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^-?\\frac\{-?\d+(?:[.,]\d+)?\}\{-?\d+(?:[.,]\d+)?\}"));
+    FRACTION.find(rest).map(|found| (found.as_str(), found.end()))
 }
 
 /// What a plain number or a plain expression looks like.
@@ -240,18 +241,18 @@ struct Plain {
     number: Regex,
 }
 
-static PLAIN: LazyLock<Option<Plain>> = LazyLock::new(|| {
+static PLAIN: LazyLock<Plain> = LazyLock::new(|| {
     let expression = format!("(?:{BEFORE}{EXPRESSION}{AFTER})");
     let number = format!("(?:{BEFORE}{CURRENCY}{NUMBER})");
     let either = format!("(?:{expression}|{number})");
-    Some(Plain {
-        hoped: Regex::new(&format!(r"(?i:final answer is):?\s*{either}\.?\s?I hope")).ok()?,
-        is: Regex::new(&format!(r"(?i:final answer.{{0,100}}?)\s+is:?{either}")).ok()?,
-        colon: Regex::new(&format!(r"(?i:answer):(?:.{{0,100}}=\s*|.{{0,50}}?){either}")).ok()?,
-        answer: Regex::new(&format!(r"(?i:answer)(?:.{{0,100}}=\s*|.{{0,50}}?){either}")).ok()?,
-        expression: Regex::new(&expression).ok()?,
-        number: Regex::new(&number).ok()?,
-    })
+    Plain {
+        hoped: pattern(&format!(r"(?i:final answer is):?\s*{either}\.?\s?I hope")),
+        is: pattern(&format!(r"(?i:final answer.{{0,100}}?)\s+is:?{either}")),
+        colon: pattern(&format!(r"(?i:answer):(?:.{{0,100}}=\s*|.{{0,50}}?){either}")),
+        answer: pattern(&format!(r"(?i:answer)(?:.{{0,100}}=\s*|.{{0,50}}?){either}")),
+        expression: pattern(&expression),
+        number: pattern(&number),
+    }
 });
 
 /// The plain numbers and expressions that a pattern finds; with `ends` none that an equals sign follows.
@@ -294,28 +295,23 @@ fn following(text: &str, phrase: &Regex, distance: usize, found: &mut Vec<Candid
 }
 
 fn hoped(text: &str) -> Vec<Candidate> {
-    static PHRASE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i:final answer is):?\s*").ok());
+    static PHRASE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i:final answer is):?\s*"));
     let mut found = Vec::new();
-    if let (Some(phrase), Some(patterns)) = (PHRASE.as_ref(), PLAIN.as_ref()) {
-        following(text, phrase, 0, &mut found);
-        found.retain(|candidate| {
-            let rest = &text[candidate.end..];
-            let rest = rest.strip_prefix('.').unwrap_or(rest);
-            rest.strip_prefix(char::is_whitespace).unwrap_or(rest).starts_with("I hope")
-        });
-        plain(text, &patterns.hoped, false, &mut found);
-    }
+    following(text, &PHRASE, 0, &mut found);
+    found.retain(|candidate| {
+        let rest = &text[candidate.end..];
+        let rest = rest.strip_prefix('.').unwrap_or(rest);
+        rest.strip_prefix(char::is_whitespace).unwrap_or(rest).starts_with("I hope")
+    });
+    plain(text, &PLAIN.hoped, false, &mut found);
     found
 }
 
 fn final_or_boxed(text: &str) -> Vec<Candidate> {
-    static PHRASE: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"(?i:final answer)(?s:.{0,100}?)\s+is:?\s*").ok());
+    static PHRASE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i:final answer)(?s:.{0,100}?)\s+is:?\s*"));
     let mut found = Formulae::all(text, true);
-    if let (Some(phrase), Some(patterns)) = (PHRASE.as_ref(), PLAIN.as_ref()) {
-        following(text, phrase, 0, &mut found);
-        plain(text, &patterns.is, false, &mut found);
-    }
+    following(text, &PHRASE, 0, &mut found);
+    plain(text, &PLAIN.is, false, &mut found);
     // Bare boxes: from the first to the last closing brace, of which the last box counts.
     if let (Some(start), Some(close)) = (text.find("\\boxed{"), text.rfind('}'))
         && close > start + "\\boxed{".len()
@@ -327,22 +323,18 @@ fn final_or_boxed(text: &str) -> Vec<Candidate> {
 }
 
 fn announced(text: &str, colon: bool) -> Vec<Candidate> {
-    static COLON: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i:answer):").ok());
-    static PHRASE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i:answer)").ok());
+    static COLON: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i:answer):"));
+    static PHRASE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i:answer)"));
     let mut found = Vec::new();
-    let phrase = if colon { COLON.as_ref() } else { PHRASE.as_ref() };
-    if let (Some(phrase), Some(patterns)) = (phrase, PLAIN.as_ref()) {
-        following(text, phrase, 50, &mut found);
-        plain(text, if colon { &patterns.colon } else { &patterns.answer }, true, &mut found);
-    }
+    let (phrase, number) = if colon { (&COLON, &PLAIN.colon) } else { (&PHRASE, &PLAIN.answer) };
+    following(text, phrase, 50, &mut found);
+    plain(text, number, true, &mut found);
     found
 }
 
 fn anything(text: &str) -> Vec<Candidate> {
     let mut found = Formulae::all(text, false);
-    if let Some(patterns) = PLAIN.as_ref() {
-        plain(text, &patterns.expression, false, &mut found);
-        plain(text, &patterns.number, false, &mut found);
-    }
+    plain(text, &PLAIN.expression, false, &mut found);
+    plain(text, &PLAIN.number, false, &mut found);
     found
 }

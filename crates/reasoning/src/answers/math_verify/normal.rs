@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::qwen25::UNITS;
+use crate::answers::pattern;
 
 /// Which boxes of a text count.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,7 @@ static STEPS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"[\n\t]", " "),
     ]
     .into_iter()
-    .filter_map(|(pattern, with)| Regex::new(pattern).ok().map(|pattern| (pattern, with)))
+    .map(|(text, with)| (pattern(text), with))
     .collect()
 });
 
@@ -58,14 +59,14 @@ static OPERATORS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"\\sqrt\s?(\d)", r"\sqrt{$1}"),
     ]
     .into_iter()
-    .filter_map(|(pattern, with)| Regex::new(pattern).ok().map(|pattern| (pattern, with)))
+    .map(|(text, with)| (pattern(text), with))
     .collect()
 });
 
-static UNIT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+static UNIT: LazyLock<Regex> = LazyLock::new(|| {
     // As in Qwen's list, the dots of these words match anything.
     let words: Vec<&str> = UNITS.iter().copied().filter(|unit| !matches!(*unit, "a" | "percent")).collect();
-    Regex::new(&format!(r"([\d}}\s])\s*(?:{}|{MORE_UNITS})(?:s|es)?\s*$", words.join("|"))).ok()
+    pattern(&format!(r"([\d}}\s])\s*(?:{}|{MORE_UNITS})(?:s|es)?\s*$", words.join("|")))
 });
 
 /// The text as it is read.
@@ -128,9 +129,9 @@ fn boxed(text: &str, boxes: Boxes) -> Option<String> {
 
 /// Whether a box belongs to the next one, by what stands between them.
 fn belongs(between: &str, is_other: bool) -> bool {
-    static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b(?:and|or)\b|,|;").ok());
+    static WORDS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b(?:and|or)\b|,|;"));
     let length = between.chars().take(70).count();
-    length < 10 || (is_other && length < 70 && WORDS.as_ref().is_some_and(|words| words.is_match(between)))
+    length < 10 || (is_other && length < 70 && WORDS.is_match(between))
 }
 
 /// The place of the brace that closes the one at the start; all braces count.
@@ -148,33 +149,27 @@ fn closing(text: &str) -> Option<usize> {
 
 /// `12 and 13` and `2 or 3` as lists with commas.
 fn commas_for_words(text: &str) -> String {
-    static WORDS: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"(^|[^a-zA-Z])(,?\s*)(?:and|or)($|[^a-zA-Z])").ok());
-    static COMMA: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r",?\s*\x00").ok());
-    let (Some(words), Some(comma)) = (WORDS.as_ref(), COMMA.as_ref()) else { return text.to_string() };
-    if !words.is_match(text) {
+    static WORDS: LazyLock<Regex> = LazyLock::new(|| pattern(r"(^|[^a-zA-Z])(,?\s*)(?:and|or)($|[^a-zA-Z])"));
+    static COMMA: LazyLock<Regex> = LazyLock::new(|| pattern(r",?\s*\x00"));
+    if !WORDS.is_match(text) {
         return text.to_string();
     }
-    let marked = words.replace_all(text, "$1$2\0$3");
-    let marked = words.replace_all(&marked, "$1$2\0$3").into_owned();
-    comma.replace_all(&marked, ",").into_owned()
+    let marked = WORDS.replace_all(text, "$1$2\0$3");
+    let marked = WORDS.replace_all(&marked, "$1$2\0$3").into_owned();
+    COMMA.replace_all(&marked, ",").into_owned()
 }
 
 /// Two backslashes before a letter as one.
 fn single_backslashes(text: &str) -> String {
-    static DOUBLED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\\\\([a-zA-Z])").ok());
-    match DOUBLED.as_ref() {
-        Some(doubled) => doubled.replace_all(text, r"\$1").into_owned(),
-        None => text.to_string(),
-    }
+    static DOUBLED: LazyLock<Regex> = LazyLock::new(|| pattern(r"\\\\([a-zA-Z])"));
+    DOUBLED.replace_all(text, r"\$1").into_owned()
 }
 
 /// The text without a unit at its end, if something remains.
 fn without_unit(text: &str) -> String {
-    static EXPONENT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?:\^\d|\{\^\d\})$").ok());
+    static EXPONENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:\^\d|\{\^\d\})$"));
     let mut text = text.to_string();
-    let Some(exponent) = EXPONENT.as_ref() else { return text };
-    let without = exponent.replace(&text, "");
+    let without = EXPONENT.replace(&text, "");
     if without.ends_with('}')
         && let Some(start) = without.find("\\text{").into_iter().chain(without.find("\\mbox{")).min()
     {
@@ -183,12 +178,10 @@ fn without_unit(text: &str) -> String {
             text = kept;
         }
     }
-    if let Some(unit) = UNIT.as_ref() {
-        for _ in 0..2 {
-            let kept = unit.replace(&text, "$1").into_owned();
-            if !kept.is_empty() {
-                text = kept;
-            }
+    for _ in 0..2 {
+        let kept = UNIT.replace(&text, "$1").into_owned();
+        if !kept.is_empty() {
+            text = kept;
         }
     }
     text

@@ -10,6 +10,8 @@ use mathesis_symbolic::formula::{
 };
 use regex::Regex;
 
+use crate::answers::pattern;
+
 /// What a text states.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
@@ -45,14 +47,13 @@ pub(super) fn value(text: &str) -> Option<Value> {
 }
 
 fn whole(text: &str) -> Option<Value> {
-    static BLANKS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(\d)(?:\s|\\[,;: ])+(\d)").ok());
-    static UNREAD: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"[^\x00-\x7f−]|\\overline|\d[eE][+-]?\d").ok());
-    if UNREAD.as_ref()?.is_match(text) || text.trim().is_empty() {
+    static BLANKS: LazyLock<Regex> = LazyLock::new(|| pattern(r"(\d)(?:\s|\\[,;: ])+(\d)"));
+    static UNREAD: LazyLock<Regex> = LazyLock::new(|| pattern(r"[^\x00-\x7f−]|\\overline|\d[eE][+-]?\d"));
+    if UNREAD.is_match(text) || text.trim().is_empty() {
         return None;
     }
     // A blank between digits multiplies.
-    let text = BLANKS.as_ref()?.replace_all(text, r"$1 \cdot $2");
+    let text = BLANKS.replace_all(text, r"$1 \cdot $2");
     let groups = top_level(&text, ';');
     let mut values = Vec::new();
     for group in &groups {

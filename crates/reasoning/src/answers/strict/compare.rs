@@ -4,7 +4,7 @@ use mathesis_symbolic::formula::{Budget, Formula, Relation, Sign};
 
 use super::super::{Equality, Verdict};
 use super::read::{Scalar, Value};
-use super::sets::{self, RealSet, mirrored};
+use super::sets::{self, RealSet};
 use super::units::{self, Unit};
 use super::{read, scalar};
 
@@ -312,7 +312,7 @@ fn relations(left: &Formula, right: &Formula, budget: &Budget) -> Option<Verdict
         }
         return Some(match scalar::proportion(&a, &b, budget) {
             Ok(sign) if sign > 0 && first == second => Verdict::equal("same relation up to a factor"),
-            Ok(sign) if sign < 0 && mirrored(*first) == Some(*second) => {
+            Ok(sign) if sign < 0 && first.mirrored() == Some(*second) => {
                 Verdict::equal("same relation up to a factor")
             }
             Ok(_) => Verdict::different("different relations between the same sides"),
@@ -337,7 +337,8 @@ fn relations(left: &Formula, right: &Formula, budget: &Budget) -> Option<Verdict
             })
     };
     let reversed: Vec<Formula> = a.iter().rev().cloned().collect();
-    let turned: Option<Vec<Relation>> = left_relations.iter().rev().map(|r| mirrored(*r)).collect();
+    let turned: Option<Vec<Relation>> =
+        left_relations.iter().rev().map(|relation| relation.mirrored()).collect();
     let is_same = same(a, left_relations) || turned.is_some_and(|turned| same(&reversed, &turned));
     Some(if is_same { Verdict::equal("same relations") } else { Verdict::different("different relations") })
 }

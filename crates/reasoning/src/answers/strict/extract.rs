@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::super::language::{ascii_digits, plain_number};
 use super::super::{Extracted, Language};
+use crate::answers::pattern;
 
 /// The sentences that announce an answer, in all languages; a colon may follow.
 const TRIGGERS: &str = r"(?x)
@@ -15,14 +16,15 @@ const TRIGGERS: &str = r"(?x)
     | Réponse\s*: | Ответ\s*[—:-] | Jibu\ ni | Jibu\s*: | సమాధానం\s*:? | คำตอบคือ | คำตอบ\s*:
     | 答えは | 答え\s*[:：] | 答案是 | 答案为 | 答案\s*[:：]";
 
-static TRIGGER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!("(?i:{TRIGGERS})")).ok());
-static NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\d[\d,]*(?:\.\d+)?|\.\d+").ok());
-static LEADING_NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^\\?[$€£¥]?\s*([-+−]?\s*[$€£]?(?:\d[\d.,\u{a0}\u{202f}\u{2009}]*(?: \d{3}\b)*|\.\d+))").ok()
+static TRIGGER: LazyLock<Regex> = LazyLock::new(|| pattern(&format!("(?i:{TRIGGERS})")));
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\d[\d,]*(?:\.\d+)?|\.\d+"));
+static LEADING_NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^\\?[$€£¥]?\s*([-+−]?\s*[$€£]?(?:\d[\d.,\u{a0}\u{202f}\u{2009}]*(?: \d{3}\b)*|\.\d+))")
 });
-static TRUTH: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:statement|claim|assertion|proposition|conjecture|命题|答案)\s*(?:is|为|是)\s*(not\s+)?(true|false|correct|incorrect)\b")
-        .ok()
+static TRUTH: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)\b(?:statement|claim|assertion|proposition|conjecture|命题|答案)\s*(?:is|为|是)\s*(not\s+)?(true|false|correct|incorrect)\b",
+    )
 });
 
 /// The final answer of a response.
@@ -37,12 +39,12 @@ pub(in super::super) fn extract(response: &str, language: Option<Language>) -> O
             return Some(Extracted { answer, rule: "####" });
         }
     }
-    if let Some(found) = TRIGGER.as_ref()?.find_iter(response).last()
+    if let Some(found) = TRIGGER.find_iter(response).last()
         && let Some(answer) = announced(&response[found.end()..], language)
     {
         return Some(Extracted { answer, rule: "announced answer" });
     }
-    if let Some(found) = TRUTH.as_ref()?.captures_iter(response).last() {
+    if let Some(found) = TRUTH.captures_iter(response).last() {
         let is_true = found[2].eq_ignore_ascii_case("true") || found[2].eq_ignore_ascii_case("correct");
         let is_true = is_true != found.get(1).is_some();
         let answer = if is_true { "True" } else { "False" }.to_string();
@@ -188,7 +190,7 @@ fn announced(rest: &str, language: Option<Language>) -> Option<String> {
 
 /// The number at the start of a text, if no formula goes on behind it.
 fn leading_number(text: &str, language: Option<Language>) -> Option<String> {
-    let found = LEADING_NUMBER.as_ref()?.captures(text)?;
+    let found = LEADING_NUMBER.captures(text)?;
     let whole = found.get(0)?;
     let rest = text[whole.end()..].trim_start();
     if rest.starts_with(['/', '*', '^', '\\', '+', '-', '=', '_', '!', '(', '%', ':', '×', '÷']) {
@@ -205,7 +207,7 @@ fn leading_number(text: &str, language: Option<Language>) -> Option<String> {
 /// The last number of a text. A hyphen after a digit or a letter is no sign.
 fn last_number(response: &str, language: Option<Language>) -> Option<String> {
     let text = ascii_digits(response);
-    let found = NUMBER.as_ref()?.find_iter(&text).last()?;
+    let found = NUMBER.find_iter(&text).last()?;
     let mut before = text[..found.start()].chars().rev();
     let sign = match (before.next(), before.next()) {
         (Some('-' | '−'), Some(c)) if !c.is_alphanumeric() => "-",

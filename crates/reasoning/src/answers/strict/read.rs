@@ -10,6 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::super::language::{ascii_digits, chinese_numeral, number_words, plain_number};
 use super::Language;
 use super::units::{self, Unit};
+use crate::answers::pattern;
 
 /// A number or an expression with what was written around it.
 #[derive(Clone, Debug)]
@@ -112,13 +113,10 @@ fn unwrapped(text: &str) -> &str {
 
 /// Text as text is compared: compatibility forms, case, articles, punctuation and commands dropped.
 pub(super) fn normal_text(text: &str) -> String {
-    static WRAPPERS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"\\(?:text|textbf|mathrm|mbox|textit|mathbf|textrm)\s*\{([^{}]*)\}").ok()
-    });
+    static WRAPPERS: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"\\(?:text|textbf|mathrm|mbox|textit|mathbf|textrm)\s*\{([^{}]*)\}"));
     let mut text: String = text.nfkc().collect::<String>().to_lowercase();
-    if let Some(wrappers) = WRAPPERS.as_ref() {
-        text = wrappers.replace_all(&text, " $1 ").into_owned();
-    }
+    text = WRAPPERS.replace_all(&text, " $1 ").into_owned();
     let words: String = text
         .chars()
         .map(|c| if matches!(c, '.' | ',' | '!' | '?' | '\'' | '"' | '~') { ' ' } else { c })
@@ -181,13 +179,12 @@ fn choice(text: &str, plain: &str) -> Option<Value> {
     if first.is_ascii_uppercase() && second.is_none() && plain.len() <= 6 {
         return Some(Value::Choice(first, None));
     }
-    static LABEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(
+    static LABEL: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
             r"^(?:\\text(?:bf)?\{\s*\(([A-J])\)\s*\}|\(([A-J])\)|([A-J])[.):])(?:\\[ ,;:]|\\q?quad|[ ~:])*(\S.*)$",
         )
-        .ok()
     });
-    let found = LABEL.as_ref()?.captures(text)?;
+    let found = LABEL.captures(text)?;
     let label = found.get(1).or(found.get(2)).or(found.get(3))?.as_str().chars().next()?;
     let inner = found.get(4)?.as_str();
     // One level only: the value beside a label is no labelled value again.

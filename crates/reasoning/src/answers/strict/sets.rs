@@ -59,7 +59,7 @@ impl RealSet {
             let (symbol, bound, relation) = match pair {
                 [Formula::Symbol(symbol), bound] if is_constant(bound) => (symbol, bound, *relation),
                 [bound, Formula::Symbol(symbol)] if is_constant(bound) => {
-                    (symbol, bound, mirrored(*relation)?)
+                    (symbol, bound, relation.mirrored()?)
                 }
                 _ => return None,
             };
@@ -146,17 +146,6 @@ impl RealSet {
             }
         }
     }
-}
-
-pub(in super::super) fn mirrored(relation: Relation) -> Option<Relation> {
-    Some(match relation {
-        Relation::Less => Relation::Greater,
-        Relation::LessOrEqual => Relation::GreaterOrEqual,
-        Relation::Greater => Relation::Less,
-        Relation::GreaterOrEqual => Relation::LessOrEqual,
-        Relation::Equal | Relation::NotEqual | Relation::Approximate => relation,
-        _ => return None,
-    })
 }
 
 /// Whether two sets have the same elements; `None` if their ends cannot be put in order.

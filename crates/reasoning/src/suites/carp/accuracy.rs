@@ -16,6 +16,7 @@ use regex::Regex;
 
 use super::{Graph, Record};
 use crate::answers::carp::{is_same, read};
+use crate::answers::pattern;
 use crate::answers::{Mode, Options, check};
 
 /// A solution to be scored.
@@ -247,9 +248,7 @@ fn between_dollars(text: &str) -> Vec<String> {
 
 /// The quoted texts of a literal; keys of dictionaries are left out.
 fn quoted(text: &str) -> Vec<String> {
-    static QUOTED: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r#""([^"]*)"(\s*:)?|'([^']*)'(\s*:)?"#).ok());
-    let Some(pattern) = QUOTED.as_ref() else { return Vec::new() };
-    let found = pattern.captures_iter(text).filter(|c| c.get(2).is_none() && c.get(4).is_none());
+    static QUOTED: LazyLock<Regex> = LazyLock::new(|| pattern(r#""([^"]*)"(\s*:)?|'([^']*)'(\s*:)?"#));
+    let found = QUOTED.captures_iter(text).filter(|c| c.get(2).is_none() && c.get(4).is_none());
     found.filter_map(|c| c.get(1).or(c.get(3)).map(|text| text.as_str().to_string())).collect()
 }

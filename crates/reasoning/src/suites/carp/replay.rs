@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mathesis_symbolic::formula::{Budget, Formula, Relation};
+use mathesis_symbolic::formula::{Budget, Formula};
 
 use crate::answers::carp::{is_same, read};
 use crate::tools::algebra::{Argument, Output, ToolError, call};
@@ -152,12 +152,5 @@ fn is_same_relation(a: &Formula, b: &Formula) -> bool {
     let budget = Budget::new(Duration::from_millis(200));
     let ratio = ((a - b) / (c - d)).simplify(&budget);
     let Some(sign) = ratio.and_then(|ratio| ratio.sign_of_constant(&budget)) else { return false };
-    let mirrored = match other {
-        Relation::Less => Relation::Greater,
-        Relation::Greater => Relation::Less,
-        Relation::LessOrEqual => Relation::GreaterOrEqual,
-        Relation::GreaterOrEqual => Relation::LessOrEqual,
-        same => same,
-    };
-    (sign > 0 && relation == other) || (sign < 0 && relation == mirrored)
+    sign != 0 && relation == other.times_sign(sign)
 }
