@@ -9,6 +9,7 @@
 
 pub mod answers;
 pub mod models;
+mod random;
 pub mod retrieval;
 pub mod statistics;
 pub mod suites;

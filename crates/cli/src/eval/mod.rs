@@ -365,7 +365,7 @@ impl Asking<'_> {
         let mut shown: Option<Instant> = None;
         let stopped = rayon::in_place_scope(|scope| {
             generate(self.calls, items, &self.plan.prompter, |number, mut record, cost| {
-                spent = plus(spent, cost);
+                spent = spent.plus(cost);
                 let (records, tally, grader) = (&records, &tally, &self.plan.grader);
                 scope.spawn(move |_| {
                     grader.grade_record(&mut record);
@@ -412,15 +412,6 @@ impl Asking<'_> {
             figures += &format!(", {} failed", status.failed);
         }
         figures
-    }
-}
-
-fn plus(a: Spending, b: Spending) -> Spending {
-    Spending {
-        calls: a.calls + b.calls,
-        input_tokens: a.input_tokens + b.input_tokens,
-        output_tokens: a.output_tokens + b.output_tokens,
-        cost: a.cost + b.cost,
     }
 }
 

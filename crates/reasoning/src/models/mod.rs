@@ -13,7 +13,6 @@ mod answer;
 mod canonical;
 mod name;
 mod open_ai;
-pub(crate) mod random;
 mod replay;
 mod request;
 mod scripted;

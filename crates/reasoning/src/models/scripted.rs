@@ -12,8 +12,8 @@ use std::time::Duration;
 use regex::Regex;
 use serde::Deserialize;
 
-use super::random::Stream;
 use super::{Answer, Failure, FailureKind, Finish, Identity, Model, Request, Sample, Sending, Usage};
+use crate::random::Stream;
 
 /// A model that answers by rules.
 #[derive(Clone)]

@@ -17,6 +17,7 @@ use std::collections::BinaryHeap;
 use rayon::prelude::*;
 
 use super::dense::{Product, Vectors};
+use crate::random::Stream;
 
 /// How the graph is built.
 #[derive(Clone, Debug)]
@@ -347,15 +348,9 @@ impl Graph {
 /// The highest layer of every node: floor(-ln(u) / ln(M)), u uniform in (0, 1].
 fn heights(size: u32, options: &GraphOptions) -> Vec<usize> {
     let scale = 1.0 / (options.links as f64).ln();
-    let mut state = options.seed;
+    let mut random = Stream::seeded(options.seed);
     let mut height = |_| {
-        // SplitMix64 (Steele, Lea and Flood 2014).
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        let uniform = ((z >> 11) + 1) as f64 / (1u64 << 53) as f64;
+        let uniform = ((random.next() >> 11) + 1) as f64 / (1u64 << 53) as f64;
         (-uniform.ln() * scale) as usize
     };
     (0..size).map(&mut height).collect()

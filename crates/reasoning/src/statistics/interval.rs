@@ -4,7 +4,7 @@
 //! clusters, and independent scores are clusters of one.
 
 use super::distributions::{normal_quantile, student_quantile};
-use crate::models::random::Stream;
+use crate::random::Stream;
 
 /// An interval that covers the true value with the confidence that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -6,7 +6,7 @@
 
 use super::distributions::{fair_binomial, normal_quantile, student_above};
 use super::interval::{Interval, mean, standard_error, student_t};
-use crate::models::random::Stream;
+use crate::random::Stream;
 
 /// McNemar's test: do two models answer the same questions right?
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]

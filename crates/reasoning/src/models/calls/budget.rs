@@ -71,7 +71,8 @@ impl Spending {
         self.cost as f64 * 1e-12
     }
 
-    pub(super) fn plus(self, other: Spending) -> Spending {
+    /// Both together.
+    pub fn plus(self, other: Spending) -> Spending {
         Spending {
             calls: self.calls.saturating_add(other.calls),
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),

@@ -30,8 +30,8 @@ use limits::{End, Limiter};
 use log::Entry;
 
 use super::canonical::composed;
-use super::random::Stream;
 use super::{Answer, Failure, FailureKind, Finish, Model, Part, Prompt, Remedy, Request, Sample};
+use crate::random::Stream;
 
 /// Calls to one model by one run.
 pub struct Calls {

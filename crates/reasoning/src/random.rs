@@ -6,8 +6,13 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// The sequence of a seed, as SplitMix64 is published.
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Stream { state: seed }
+    }
+
     pub(crate) fn new(key: &[u64]) -> Self {
-        let mut stream = Stream { state: 0 };
+        let mut stream = Stream::seeded(0);
         for &word in key {
             stream.state = stream.next() ^ word;
         }
