@@ -34,6 +34,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let read = |folder: &Path| {
         let path = if folder.is_dir() { folder.join("records.jsonl") } else { folder.to_path_buf() };
+        if !path.exists() {
+            return Err(Failure::input(format!("{} is no run of `mathesis eval`", folder.display())));
+        }
         Record::read(&path).map_err(Failure::input)
     };
     let (first, second) = (read(&arguments.first)?, read(&arguments.second)?);

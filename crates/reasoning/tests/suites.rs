@@ -105,6 +105,7 @@ fn suites_in_files_are_checked() {
 fn wrong_names_and_missing_data_are_explained() {
     let message = Suite::open("gsm9k").err().unwrap().to_string();
     assert!(message.contains("gsm8k, math, mgsm"), "{message}");
+    assert!(message.contains("did you mean `gsm8k`?"), "{message}");
     let suite = Suite::open("gsm8k").unwrap();
     let message = suite.strategy(Some("zero")).unwrap_err().to_string();
     assert!(message.contains("chain-of-thought, few-shot, zero-shot"), "{message}");

@@ -173,6 +173,12 @@ fn list() -> Result<(), Failure> {
         let settings: Vec<&str> = suite.settings.iter().map(|setting| setting.key).collect();
         table.add_row([&suite.name, &suite.about, &strategies.join(", "), &settings.join(", ")]);
     }
+    table.add_row([
+        "arqmath",
+        "rankings of ARQMath-3 or of any TREC collection",
+        "",
+        "see `mathesis eval arqmath --help`",
+    ]);
     println!("{table}");
     Ok(())
 }

@@ -102,19 +102,19 @@ impl Suite {
         let mut suites = Suite::all();
         match suites.iter().position(|suite| suite.name == name) {
             Some(at) => Ok(suites.swap_remove(at)),
-            None => Err(SuiteError::Name {
-                name: name.into(),
-                known: suites.iter().map(|suite| suite.name.as_str()).collect::<Vec<_>>().join(", "),
-            }),
+            None => {
+                let known: Vec<&str> = suites.iter().map(|suite| suite.name.as_str()).collect();
+                Err(SuiteError::Name { name: name.into(), hint: settings::hint(name, &known) })
+            }
         }
     }
 
     /// The ways to ask by name.
     pub fn strategy(&self, name: Option<&str>) -> Result<&Strategy, SuiteError> {
         let Some(name) = name else { return Ok(&self.strategies[0]) };
-        self.strategies.iter().find(|strategy| strategy.name == name).ok_or_else(|| SuiteError::Strategy {
-            name: name.into(),
-            known: self.strategies.iter().map(|strategy| strategy.name).collect::<Vec<_>>().join(", "),
+        self.strategies.iter().find(|strategy| strategy.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.strategies.iter().map(|strategy| strategy.name).collect();
+            SuiteError::Strategy { name: name.into(), hint: settings::hint(name, &known) }
         })
     }
 
@@ -158,20 +158,20 @@ impl Suite {
 #[derive(Debug, thiserror::Error)]
 pub enum SuiteError {
     /// No suite has this name.
-    #[error("no suite is called `{name}`; there are {known}, and files that end in .toml")]
+    #[error("no suite is called `{name}`; {hint}, and files that end in .toml")]
     Name {
         /// The name.
         name: String,
-        /// The names that exist.
-        known: String,
+        /// The nearest name, and all names.
+        hint: String,
     },
     /// The suite cannot be asked in this way.
-    #[error("the suite has no strategy `{name}`; it has {known}")]
+    #[error("the suite has no strategy `{name}`; {hint}")]
     Strategy {
         /// The name.
         name: String,
-        /// The names that exist.
-        known: String,
+        /// The nearest name, and all names.
+        hint: String,
     },
     /// A setting is wrong.
     #[error(transparent)]

@@ -70,7 +70,7 @@ pub enum SettingError {
     Unknown {
         /// The name.
         key: String,
-        /// The nearest name, or all names.
+        /// The nearest name, and all names.
         hint: String,
     },
     /// The value is not one that the setting takes.
@@ -88,22 +88,25 @@ pub enum SettingError {
     Twice(String),
 }
 
+/// The name that was probably meant by one that is not known, and all names.
+pub(super) fn hint(given: &str, known: &[&str]) -> String {
+    let near = known.iter().map(|name| (strsim::jaro_winkler(name, given), name));
+    match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((likeness, name)) if likeness > 0.75 => {
+            format!("did you mean `{name}`? There are {}", known.join(", "))
+        }
+        _ => format!("there are {}", known.join(", ")),
+    }
+}
+
 impl Settings {
     /// Those given, and defaults for the rest.
     pub fn new(known: &[Setting], given: &[(String, String)]) -> Result<Self, SettingError> {
         let mut values = BTreeMap::new();
         for (key, value) in given {
             let setting = known.iter().find(|setting| setting.key == key).ok_or_else(|| {
-                let near = known.iter().map(|setting| (strsim::jaro_winkler(setting.key, key), setting.key));
-                let nearest = near.max_by(|a, b| a.0.total_cmp(&b.0));
-                let hint = match nearest {
-                    Some((likeness, name)) if likeness > 0.75 => format!("did you mean `{name}`?"),
-                    _ => {
-                        let names: Vec<&str> = known.iter().map(|setting| setting.key).collect();
-                        format!("there are {}", names.join(", "))
-                    }
-                };
-                SettingError::Unknown { key: key.clone(), hint }
+                let names: Vec<&str> = known.iter().map(|setting| setting.key).collect();
+                SettingError::Unknown { key: key.clone(), hint: hint(key, &names) }
             })?;
             let expected = check(&setting.kind, value);
             if let Some(expected) = expected {
