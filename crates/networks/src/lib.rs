@@ -4,7 +4,9 @@
 //! `burn`, and on the processor with kernels of [`mathesis_algebra`].
 //!
 //! - [`convolution`]: three-dimensional convolution with automatic derivatives;
-//! - [`direction_network`]: a network that proposes directions for solving pressure systems, its loss, training and file.
+//! - [`direction_network`]: a network that proposes directions for solving pressure systems, its loss, training and file;
+//! - [`sequence`]: layers along sequences, of which language models are made.
 
 pub mod convolution;
 pub mod direction_network;
+pub mod sequence;
