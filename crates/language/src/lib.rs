@@ -1,0 +1,5 @@
+//! Language models: data and training.
+
+pub mod data;
+mod files;
+pub mod training;

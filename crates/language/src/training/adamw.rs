@@ -1,0 +1,359 @@
+//! AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, 2019), each parameter in one pass.
+//!
+//! With the gradient `g`, times a factor that averages and clips it, at step `t`:
+//! `m ← β₁ m + (1 − β₁) g`, `v ← β₂ v + (1 − β₂) g²`,
+//! `p ← p (1 − η λ) − η · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
+//! On the processor (`Flex`, `f32`) all three are updated in place; on every other backend, and for other number formats, by a
+//! [`composition`] of burn's own operations.
+
+use std::collections::BTreeMap;
+
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_extension};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Tensor, TensorData};
+use pulp::Arch;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::parameters::Path;
+
+/// The constants of AdamW besides the learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AdamwOptions {
+    /// Decay of the mean of the gradients, β₁.
+    pub beta_1: f64,
+    /// Decay of the mean of their squares, β₂.
+    pub beta_2: f64,
+    /// What keeps the denominator from zero, ε.
+    pub epsilon: f64,
+    /// The part of a parameter that a step of learning rate 1 takes away, λ.
+    pub weight_decay: f64,
+    /// Whether vectors (gains of norms, biases) decay too, not matrices alone.
+    pub decay_vectors: bool,
+}
+
+impl Default for AdamwOptions {
+    fn default() -> Self {
+        AdamwOptions { beta_1: 0.9, beta_2: 0.95, epsilon: 1e-8, weight_decay: 0.1, decay_vectors: false }
+    }
+}
+
+/// The means of a parameter's gradients and of their squares, flat.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    /// `m`.
+    pub first: Tensor<1>,
+    /// `v`.
+    pub second: Tensor<1>,
+}
+
+/// AdamW with its state.
+#[derive(Clone, Debug)]
+pub struct Adamw {
+    /// Its constants.
+    pub options: AdamwOptions,
+    /// Steps done.
+    pub steps: u64,
+    /// The state of every parameter that has had a gradient, by its path in the module.
+    pub moments: BTreeMap<String, Moments>,
+}
+
+impl Adamw {
+    /// Before the first step.
+    pub fn new(options: AdamwOptions) -> Self {
+        Adamw { options, steps: 0, moments: BTreeMap::new() }
+    }
+
+    /// One step with `factor` times the gradients. A parameter without a gradient stays as it is.
+    pub fn step<M: Module>(
+        &mut self,
+        module: M,
+        gradients: GradientsParams,
+        learning_rate: f64,
+        factor: f64,
+    ) -> M {
+        self.steps += 1;
+        let AdamwOptions { beta_1, beta_2, epsilon, weight_decay, .. } = self.options;
+        let time = self.steps as f64;
+        let constants = Constants {
+            factor: factor as f32,
+            beta_1: beta_1 as f32,
+            beta_2: beta_2 as f32,
+            epsilon: epsilon as f32,
+            rate: (learning_rate / (1.0 - beta_1.powf(time))) as f32,
+            spread: (1.0 / (1.0 - beta_2.powf(time))) as f32,
+            keep: (1.0 - learning_rate * weight_decay) as f32,
+        };
+        module.map(&mut Stepper { adamw: self, gradients, constants, path: Path::default() })
+    }
+}
+
+/// The Euclidean norm of all gradients of a module together.
+pub fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
+    let mut norms = gradient_norms(module, gradients);
+    norms.drain(..).map(|(_, norm)| norm * norm).sum::<f64>().sqrt()
+}
+
+/// The Euclidean norm of the gradient of every parameter that has one, with the parameter's path, in the module's order.
+pub fn gradient_norms<M: Module>(module: &M, gradients: &GradientsParams) -> Vec<(String, f64)> {
+    let mut visitor = Norms { gradients, path: Path::default(), norms: Vec::new() };
+    module.visit(&mut visitor);
+    visitor.norms
+}
+
+struct Norms<'a> {
+    gradients: &'a GradientsParams,
+    path: Path,
+    norms: Vec<(String, f64)>,
+}
+
+impl ModuleVisitor for Norms<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.leave();
+    }
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
+            let square = Tensor::<1>::from_dispatch(<Dispatch as AdamwBackend>::sum_of_squares(
+                flat(gradient).into_dispatch(),
+            ));
+            self.norms.push((self.path.name(), square.into_scalar::<f64>().sqrt()));
+        }
+    }
+}
+
+struct Stepper<'a> {
+    adamw: &'a mut Adamw,
+    gradients: GradientsParams,
+    constants: Constants,
+    path: Path,
+}
+
+impl ModuleMapper for Stepper<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.leave();
+    }
+
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(gradient) = self.gradients.remove::<D>(parameter.id) else { return parameter };
+        let mut constants = self.constants;
+        if D < 2 && !self.adamw.options.decay_vectors {
+            constants.keep = 1.0;
+        }
+        let name = self.path.name();
+        let gradient = flat(gradient);
+        let moments = self
+            .adamw
+            .moments
+            .remove(&name)
+            .unwrap_or_else(|| Moments { first: gradient.zeros_like(), second: gradient.zeros_like() });
+        let (id, value, mapper) = parameter.consume();
+        let shape = value.shape();
+        let (strategy, tracked) = (value.gradient_checkpointing_strategy(), value.is_require_grad());
+        let (value, first, second) = <Dispatch as AdamwBackend>::adamw(
+            flat(value.inner()).into_dispatch(),
+            gradient.into_dispatch(),
+            moments.first.into_dispatch(),
+            moments.second.into_dispatch(),
+            constants,
+        );
+        let moments = Moments { first: Tensor::from_dispatch(first), second: Tensor::from_dispatch(second) };
+        self.adamw.moments.insert(name, moments);
+        let mut value = Tensor::<1>::from_dispatch(value).reshape(shape);
+        if let Some(strategy) = strategy {
+            value = value.autodiff().with_gradient_checkpointing_strategy(strategy).set_require_grad(tracked);
+        }
+        Param::from_mapped_value(id, value, mapper)
+    }
+}
+
+fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+    let count = tensor.shape().num_elements();
+    tensor.reshape([count])
+}
+
+/// What is the same for all entries of a parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Constants {
+    /// Of the gradient.
+    pub factor: f32,
+    /// β₁.
+    pub beta_1: f32,
+    /// β₂.
+    pub beta_2: f32,
+    /// ε.
+    pub epsilon: f32,
+    /// `η / (1 − β₁ᵗ)`.
+    pub rate: f32,
+    /// `1 / (1 − β₂ᵗ)`.
+    pub spread: f32,
+    /// `1 − η λ`.
+    pub keep: f32,
+}
+
+/// What a backend adds to burn's operations.
+#[backend_extension(Flex, Autodiff)]
+pub trait AdamwBackend: Backend {
+    /// The parameter and its moments after a step, all flat.
+    fn adamw(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        constants: Constants,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The sum `[1]` of the squares of a flat tensor.
+    fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// The same operations in terms of burn's own.
+pub mod composition {
+    use burn::backend::Backend;
+    use burn::backend::tensor::FloatTensor;
+
+    use super::Constants;
+
+    /// The parameter and its moments after a step.
+    pub fn adamw<B: Backend>(
+        parameter: FloatTensor<B>,
+        gradient: FloatTensor<B>,
+        first: FloatTensor<B>,
+        second: FloatTensor<B>,
+        constants: Constants,
+    ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+        let Constants { factor, beta_1, beta_2, epsilon, rate, spread, keep } = constants;
+        let times = |tensor: FloatTensor<B>, factor: f32| B::float_mul_scalar(tensor, factor.into());
+        let gradient = times(gradient, factor);
+        let square = B::float_mul(gradient.clone(), gradient.clone());
+        let first = B::float_add(times(first, beta_1), times(gradient, 1.0 - beta_1));
+        let second = B::float_add(times(second, beta_2), times(square, 1.0 - beta_2));
+        let scale = B::float_add_scalar(B::float_sqrt(times(second.clone(), spread)), epsilon.into());
+        let step = times(B::float_div(first.clone(), scale), rate);
+        (B::float_sub(times(parameter, keep), step), first, second)
+    }
+
+    /// The sum `[1]` of the squares of a flat tensor.
+    pub fn sum_of_squares<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+        B::float_sum(B::float_mul(tensor.clone(), tensor))
+    }
+}
+
+/// Entries a task works on; sums are taken task by task and added in order, so that they do not depend on the number of threads.
+const CHUNK: usize = 1 << 14;
+
+impl AdamwBackend for Flex {
+    fn adamw(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        constants: Constants,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        if parameter.dtype() != DType::F32 || gradient.dtype() != DType::F32 {
+            return composition::adamw::<Self>(parameter, gradient, first, second, constants);
+        }
+        let (mut parameter, mut first, mut second) = (whole(parameter), whole(first), whole(second));
+        let gradient = whole(gradient);
+        let arch = Arch::new();
+        let entries = parameter
+            .storage_mut::<f32>()
+            .par_chunks_mut(CHUNK)
+            .zip(gradient.storage::<f32>().par_chunks(CHUNK))
+            .zip(first.storage_mut::<f32>().par_chunks_mut(CHUNK))
+            .zip(second.storage_mut::<f32>().par_chunks_mut(CHUNK));
+        entries.for_each(|(((parameter, gradient), first), second)| {
+            arch.dispatch(
+                #[inline(always)]
+                || update(parameter, gradient, first, second, constants),
+            );
+        });
+        (parameter, first, second)
+    }
+
+    fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+        if tensor.dtype() != DType::F32 {
+            return composition::sum_of_squares::<Self>(tensor);
+        }
+        let tensor = whole(tensor);
+        let arch = Arch::new();
+        let sums: Vec<f64> = tensor
+            .storage::<f32>()
+            .par_chunks(CHUNK)
+            .map(|chunk| {
+                arch.dispatch(
+                    #[inline(always)]
+                    || squares(chunk),
+                )
+            })
+            .collect();
+        let sum = sums.iter().sum::<f64>() as f32;
+        Self::float_from_data(TensorData::new(vec![sum], [1]), &Default::default())
+    }
+}
+
+/// The tensor with storage that holds its values and nothing else.
+fn whole(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
+    let entries = tensor.layout().num_elements();
+    if tensor.layout().contiguous_offsets() == Some((0, entries)) && tensor.bytes().len() == 4 * entries {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+#[inline(always)]
+fn update(parameter: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], with: Constants) {
+    let (new_1, new_2) = (1.0 - with.beta_1, 1.0 - with.beta_2);
+    for (((p, g), m), v) in parameter.iter_mut().zip(gradient).zip(first).zip(second) {
+        let g = with.factor * g;
+        *m = with.beta_1 * *m + new_1 * g;
+        *v = with.beta_2 * *v + new_2 * (g * g);
+        *p = with.keep * *p - with.rate * (*m / ((with.spread * *v).sqrt() + with.epsilon));
+    }
+}
+
+#[inline(always)]
+fn squares(values: &[f32]) -> f64 {
+    let mut sums = [0.0_f64; 8];
+    let (blocks, rest) = values.as_chunks::<8>();
+    for block in blocks {
+        for lane in 0..8 {
+            sums[lane] += f64::from(block[lane]) * f64::from(block[lane]);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>()
+}
+
+impl<B: AdamwBackend, C: CheckpointStrategy> AdamwBackend for Autodiff<B, C> {
+    /// An update is no function to differentiate: what comes in is taken as constant.
+    fn adamw(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        constants: Constants,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let plain = |tensor: FloatTensor<Self>| tensor.into_parts().0;
+        let (parameter, first, second) =
+            B::adamw(plain(parameter), plain(gradient), plain(first), plain(second), constants);
+        (Self::from_inner(parameter), Self::from_inner(first), Self::from_inner(second))
+    }
+
+    fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::from_inner(B::sum_of_squares(tensor.into_parts().0))
+    }
+}

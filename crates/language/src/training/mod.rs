@@ -1,0 +1,39 @@
+//! Training of language models.
+//!
+//! [`train`] takes a [`LanguageModel`] through the batches of a [`Source`](crate::data::Source): softmax and
+//! [`cross_entropy`](cross_entropy::cross_entropy) in one pass, [`Adamw`] in one pass, a [`Schedule`], and a
+//! [`Checkpoint`] every so many steps, from which a training goes on bit by bit as if it had never stopped.
+
+mod adamw;
+mod checkpoint;
+mod course;
+pub mod cross_entropy;
+mod diagnosis;
+pub mod parameters;
+mod schedule;
+
+pub use adamw::{Adamw, AdamwOptions, Moments, gradient_norm, gradient_norms};
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use course::{
+    Evaluation, StepRecord, Storage, Trained, TrainingError, TrainingOptions, TrainingProgress, evaluate,
+    train,
+};
+pub use diagnosis::Culprit;
+pub use schedule::{Course, Schedule};
+
+use burn::module::Module;
+use burn::tensor::{Int, Tensor};
+use mathesis_networks::sequence::Documents;
+
+/// A model that gives, for every place of rows of tokens, logits of the token that comes next.
+pub trait LanguageModel: Module {
+    /// Tokens that it knows.
+    fn vocabulary(&self) -> usize;
+
+    /// The logits `[batch, time, vocabulary]` of tokens `[batch, time]`. Those at a place depend on no later one, and on no
+    /// other document.
+    fn forward(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Tensor<3>;
+
+    /// What each layer gives, `[batch, time, width]` under its name, in the order in which they follow each other.
+    fn activations(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Vec<(String, Tensor<3>)>;
+}

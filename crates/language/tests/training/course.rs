@@ -1,0 +1,217 @@
+//! A training from its first step to its last.
+
+use std::ops::ControlFlow;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use mathesis_language::data::synthetic::{Copying, Recall, Task};
+use mathesis_language::data::{Batch, Side, Source};
+use mathesis_language::training::{
+    AdamwOptions, Culprit, LanguageModel, Schedule, Trained, TrainingError, TrainingOptions,
+    TrainingProgress, train,
+};
+use mathesis_networks::sequence::Documents;
+
+use crate::model::Transformer;
+
+fn options(steps: u64, peak: f64) -> TrainingOptions {
+    TrainingOptions {
+        steps,
+        schedule: Schedule { peak, ..Schedule::default() },
+        validation_every: 0,
+        ..TrainingOptions::default()
+    }
+}
+
+fn run(
+    model: Transformer,
+    options: &TrainingOptions,
+    source: &dyn Source,
+) -> Result<Trained<Transformer>, TrainingError> {
+    train(model, options, source, None, None, &mut |_| ControlFlow::Continue(()))
+}
+
+#[test]
+fn a_small_model_learns_to_copy() {
+    let task = Task::Copying(Copying { length: 6, vocabulary: 12 });
+    let training = task.rows(Side::Training, 24, 1).unwrap();
+    let test = task.rows(Side::Test, 24, 1).unwrap();
+    let model = Transformer::new(12, 12, 32, 2, 1);
+    let options = TrainingOptions { validation_batches: 8, ..options(250, 5e-3) };
+    let trained =
+        train(model, &options, &training, Some(&test), None, &mut |_| ControlFlow::Continue(())).unwrap();
+    let [last] = trained.evaluations[..] else { panic!("{:?}", trained.evaluations) };
+    assert_eq!((last.step, last.places), (250, 8 * 24 * 6));
+    assert!(last.accuracy > 0.99 && last.loss < 0.05, "{last:?}");
+    // Guessing has the loss ln 12.
+    assert!((trained.records[0].loss - 12_f64.ln()).abs() < 0.3);
+    assert_eq!((trained.records.len(), trained.records[249].tokens), (250, 250 * 24 * 12));
+}
+
+#[test]
+fn accumulated_batches_are_one_large_batch() {
+    let task = Task::Recall(Recall { length: 16, pairs: 2, vocabulary: 16, ..Recall::default() });
+    let model = Transformer::new(16, 16, 16, 2, 3);
+    let losses = |batch, accumulation| -> Vec<f64> {
+        let source = task.rows(Side::Training, batch, 1).unwrap();
+        let options = TrainingOptions { accumulation, ..options(12, 3e-3) };
+        run(model.clone(), &options, &source).unwrap().records.iter().map(|record| record.loss).collect()
+    };
+    for (one, many) in losses(12, 1).iter().zip(losses(3, 4)) {
+        assert!((one - many).abs() < 2e-4 * one, "{one} {many}");
+    }
+}
+
+#[test]
+fn recomputing_activations_changes_nothing() {
+    let source = Task::Copying(Copying::default()).rows(Side::Training, 4, 1).unwrap();
+    let model = Transformer::new(16, 16, 16, 2, 3);
+    let losses = |gradient_checkpointing| -> Vec<u64> {
+        let options = TrainingOptions { gradient_checkpointing, ..options(6, 3e-3) };
+        let trained = run(model.clone(), &options, &source).unwrap();
+        trained.records.iter().map(|record| record.loss.to_bits()).collect()
+    };
+    assert_eq!(losses(false), losses(true));
+}
+
+/// The same batch again and again.
+struct Same(Batch);
+
+impl Source for Same {
+    fn batch(&self, _: u64) -> Batch {
+        self.0.clone()
+    }
+
+    fn batches(&self) -> Option<u64> {
+        Some(1)
+    }
+
+    fn vocabulary(&self) -> usize {
+        10
+    }
+
+    fn digest(&self) -> String {
+        "the same".to_string()
+    }
+}
+
+fn batch(rows: &[&[u32]], starts: Vec<Vec<usize>>, weights: &[f32]) -> Batch {
+    let time = rows[0].len();
+    let tokens: Vec<u32> = rows.concat();
+    let targets = tokens.iter().map(|token| (token + 1) % 10).collect();
+    let documents = Documents::new(time, starts).unwrap();
+    Batch { tokens, targets, weights: weights.to_vec(), documents, origin: "a test".to_string() }
+}
+
+/// The loss of the first step, and the gradient's length.
+fn first_step(batch: Batch) -> (f64, f64) {
+    let trained = run(Transformer::new(10, 8, 16, 2, 5), &options(1, 1e-3), &Same(batch)).unwrap();
+    (trained.records[0].loss, trained.records[0].gradient_norm)
+}
+
+#[test]
+fn documents_packed_in_a_row_are_documents_apart() {
+    let packed = batch(&[&[1, 5, 2, 7, 7, 3, 4, 9]], vec![vec![0, 3, 4]], &[1.0; 8]);
+    let apart = batch(
+        &[&[1, 5, 2, 0], &[7, 0, 0, 0], &[7, 3, 4, 9]],
+        vec![vec![0, 3], vec![0, 1], vec![0]],
+        &[1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0],
+    );
+    let as_one = batch(&[&[1, 5, 2, 7, 7, 3, 4, 9]], vec![vec![0]], &[1.0; 8]);
+    let (loss, norm) = first_step(packed);
+    let (same_loss, same_norm) = first_step(apart);
+    assert!((loss - same_loss).abs() < 1e-6 * loss && (norm - same_norm).abs() < 1e-5 * norm);
+    assert!((first_step(as_one).0 - loss).abs() > 1e-4);
+}
+
+#[test]
+fn what_is_masked_has_no_gradient() {
+    // With one place that counts, tokens after it and tokens of other documents change neither loss nor gradient.
+    let with =
+        |tokens: &[u32; 6]| first_step(batch(&[tokens], vec![vec![0, 2]], &[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]));
+    let (loss, norm) = with(&[1, 2, 3, 4, 5, 6]);
+    for changed in [[8, 2, 3, 4, 5, 6], [1, 9, 3, 4, 5, 6], [1, 2, 3, 4, 9, 6], [1, 2, 3, 4, 5, 1]] {
+        let (same_loss, same_norm) = with(&changed);
+        assert_eq!((loss, norm), (same_loss, same_norm), "{changed:?}");
+    }
+    assert_ne!(with(&[1, 2, 8, 4, 5, 6]).0, loss);
+    // Nothing that counts leaves nothing to follow.
+    assert_eq!(first_step(batch(&[&[1, 2, 3]], vec![vec![0]], &[0.0; 3])), (0.0, 0.0));
+}
+
+#[test]
+fn decay_acts_on_matrices_and_on_vectors_only_if_asked() {
+    let still = batch(&[&[1, 2, 3]], vec![vec![0]], &[0.0; 3]);
+    let decayed = |decay_vectors| {
+        let adamw = AdamwOptions { weight_decay: 0.5, decay_vectors, ..AdamwOptions::default() };
+        let schedule = Schedule { peak: 0.1, warmup: 0, final_part: 1.0, ..Schedule::default() };
+        let options = TrainingOptions { adamw, schedule, ..options(1, 0.1) };
+        let model = Transformer::new(10, 8, 16, 2, 5);
+        let before = mathesis_language::training::parameters::values(&model);
+        let after = run(model, &options, &Same(still.clone())).unwrap().model;
+        let after = mathesis_language::training::parameters::values(&after);
+        let ratio = |name: &str| {
+            let first = |data: &burn::tensor::TensorData| data.iter::<f64>().next().unwrap();
+            first(&after[name]) / first(&before[name])
+        };
+        [ratio("head"), ratio("layers.0.gain")].map(|ratio| (1e4 * ratio).round() / 1e4)
+    };
+    assert_eq!(decayed(false), [0.95, 1.0]);
+    assert_eq!(decayed(true), [0.95, 0.95]);
+}
+
+#[test]
+fn an_explosion_is_told_with_its_place() {
+    let same = Same(batch(&[&[1, 5, 2, 7, 7, 3, 4, 9]], vec![vec![0]], &[1.0; 8]));
+    let explode = |model: Transformer, options: &TrainingOptions| match run(model, options, &same) {
+        Err(TrainingError::Exploded { step, batch, culprit, .. }) => (step, batch, culprit),
+        other => panic!("{other:?}"),
+    };
+    let model = || Transformer::new(10, 8, 16, 2, 5);
+    let (step, batch, culprit) = explode(model().with_bad_layer(f32::NAN), &options(5, 1e-3));
+    assert_eq!((step, batch.as_str()), (1, "a test"));
+    assert_eq!(culprit, Culprit::Parameter("layers.1.key".to_string()));
+    let (_, _, culprit) = explode(model().with_bad_layer(1e20), &options(5, 1e-3));
+    assert_eq!(culprit, Culprit::Layer("layers.1".to_string()));
+    // A learning rate that is far too large.
+    let rate =
+        TrainingOptions { schedule: Schedule { warmup: 0, ..options(50, 1.0).schedule }, ..options(50, 1.0) };
+    let (step, _, culprit) = explode(model(), &rate);
+    assert!(step > 1 && matches!(culprit, Culprit::Largest(..)), "{step} {culprit:?}");
+    let message = run(model().with_bad_layer(f32::NAN), &options(5, 1e-3), &same).unwrap_err().to_string();
+    assert!(message.contains("step 1") && message.contains("a test") && message.contains("layers.1.key"));
+}
+
+#[test]
+fn wrong_options_are_refused() {
+    let source = Task::Copying(Copying::default()).rows(Side::Training, 4, 1).unwrap();
+    let model = Transformer::new(16, 16, 8, 1, 3);
+    let refuse = |options: TrainingOptions| run(model.clone(), &options, &source).unwrap_err().to_string();
+    let good = options(2, 1e-3);
+    assert!(refuse(TrainingOptions { steps: 0, ..good }).contains("`steps` is 0"));
+    assert!(refuse(TrainingOptions { clip: -1.0, ..good }).contains("`clip` is -1"));
+    let schedule = Schedule { peak: f64::NAN, ..good.schedule };
+    assert!(refuse(TrainingOptions { schedule, ..good }).contains("`peak` is NaN"));
+    let adamw = AdamwOptions { beta_2: 1.0, ..good.adamw };
+    assert!(refuse(TrainingOptions { adamw, ..good }).contains("`beta-2` is 1"));
+    let small = Transformer::new(15, 16, 8, 1, 3);
+    let error = run(small, &good, &source).unwrap_err().to_string();
+    assert_eq!(error, "the data have a vocabulary of 16 tokens, the model of 15");
+}
+
+#[test]
+fn progress_tells_losses_and_a_stop_is_heard() {
+    let source = Task::Copying(Copying::default()).rows(Side::Training, 4, 1).unwrap();
+    let mut steps = Vec::new();
+    let mut observe = |progress: &TrainingProgress<'_>| {
+        steps.push((progress.record.step, progress.evaluation.is_some(), progress.recent_loss.is_finite()));
+        if progress.record.step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let options = TrainingOptions { validation_every: 2, validation_batches: 1, ..options(9, 1e-3) };
+    let model = Transformer::new(16, 16, 8, 1, 3);
+    let trained = train(model, &options, &source, Some(&source), None, &mut observe).unwrap();
+    assert_eq!(steps, [(1, false, true), (2, true, true), (3, false, true)]);
+    assert!(trained.interrupted && trained.records.len() == 3 && trained.evaluations.len() == 1);
+    assert_eq!(trained.model.devices(), [Device::flex()]);
+    assert_eq!(trained.model.vocabulary(), 16);
+}
