@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cross_entropy::cross_entropy;
 use super::{
-    Adamw, AdamwOptions, Checkpoint, CheckpointError, Culprit, LanguageModel, Moments, Schedule,
-    gradient_norm, parameters,
+    Adamw, AdamwOptions, CausalModel, Checkpoint, CheckpointError, Culprit, Moments, Schedule, gradient_norm,
+    parameters,
 };
 use crate::data::{Batch, Source};
 
@@ -210,7 +210,7 @@ const EXPLOSION: f64 = 4.0;
 ///
 /// # Errors
 /// [`TrainingError`]; checkpoints that were written before stay.
-pub fn train<M: LanguageModel>(
+pub fn train<M: CausalModel>(
     model: M,
     options: &TrainingOptions,
     training: &dyn Source,
@@ -277,7 +277,7 @@ pub fn train<M: LanguageModel>(
 }
 
 /// Loss and accuracy of a model on at most so many batches from the first on.
-pub fn evaluate<M: LanguageModel>(model: &M, source: &dyn Source, batches: u64, step: u64) -> Evaluation {
+pub fn evaluate<M: CausalModel>(model: &M, source: &dyn Source, batches: u64, step: u64) -> Evaluation {
     let model = model.valid();
     let device = model.devices().first().map_or_else(Device::flex, |device| device.clone().inner());
     let (mut loss, mut right, mut weight) = (0.0, 0.0, 0.0);
@@ -304,7 +304,7 @@ struct Course<M> {
     evaluations: Vec<Evaluation>,
 }
 
-impl<M: LanguageModel> Course<M> {
+impl<M: CausalModel> Course<M> {
     fn step(&self) -> u64 {
         self.adamw.steps
     }
@@ -406,14 +406,14 @@ impl<M: LanguageModel> Course<M> {
 }
 
 /// The part of a step's loss that is of one of its batches.
-fn loss_of<M: LanguageModel>(model: &M, batch: &Batch, weight: f64, device: &Device) -> Tensor<1> {
+fn loss_of<M: CausalModel>(model: &M, batch: &Batch, weight: f64, device: &Device) -> Tensor<1> {
     let [rows, time] = batch.documents.shape();
     let logits = model.forward(batch.inputs(device), &batch.documents);
     let logits = logits.reshape([rows * time, model.vocabulary()]);
     cross_entropy(logits, batch.flat_targets(device), batch.flat_weights(device) / weight)
 }
 
-fn check<M: LanguageModel>(
+fn check<M: CausalModel>(
     options: &TrainingOptions,
     model: &M,
     training: &dyn Source,

@@ -5,7 +5,7 @@ use std::fmt;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 
-use super::{LanguageModel, gradient_norms, parameters};
+use super::{CausalModel, gradient_norms, parameters};
 use crate::data::Batch;
 
 /// The place in a model to look at after an explosion.
@@ -39,7 +39,7 @@ impl fmt::Display for Culprit {
 
 impl Culprit {
     /// The place for batches and, if they were formed, their gradients.
-    pub(super) fn find<M: LanguageModel>(
+    pub(super) fn find<M: CausalModel>(
         model: &M,
         batches: &[Batch],
         gradients: Option<&GradientsParams>,

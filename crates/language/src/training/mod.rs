@@ -1,6 +1,6 @@
 //! Training of language models.
 //!
-//! [`train`] takes a [`LanguageModel`] through the batches of a [`Source`](crate::data::Source): softmax and
+//! [`train`] takes a [`CausalModel`] through the batches of a [`Source`](crate::data::Source): softmax and
 //! [`cross_entropy`](cross_entropy::cross_entropy) in one pass, [`Adamw`] in one pass, a [`Schedule`], and a
 //! [`Checkpoint`] every so many steps, from which a training goes on bit by bit as if it had never stopped.
 
@@ -25,8 +25,10 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use mathesis_networks::sequence::Documents;
 
+use crate::model::LanguageModel;
+
 /// A model that gives, for every place of rows of tokens, logits of the token that comes next.
-pub trait LanguageModel: Module {
+pub trait CausalModel: Module {
     /// Tokens that it knows.
     fn vocabulary(&self) -> usize;
 
@@ -36,4 +38,18 @@ pub trait LanguageModel: Module {
 
     /// What each layer gives, `[batch, time, width]` under its name, in the order in which they follow each other.
     fn activations(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Vec<(String, Tensor<3>)>;
+}
+
+impl CausalModel for LanguageModel {
+    fn vocabulary(&self) -> usize {
+        self.config().vocabulary
+    }
+
+    fn forward(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Tensor<3> {
+        LanguageModel::forward(self, tokens, documents)
+    }
+
+    fn activations(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Vec<(String, Tensor<3>)> {
+        LanguageModel::activations(self, tokens, documents)
+    }
 }

@@ -7,8 +7,8 @@ use burn::tensor::Device;
 use mathesis_language::data::synthetic::{Copying, Recall, Task};
 use mathesis_language::data::{Batch, Side, Source};
 use mathesis_language::training::{
-    AdamwOptions, Culprit, LanguageModel, Schedule, Trained, TrainingError, TrainingOptions,
-    TrainingProgress, train,
+    AdamwOptions, CausalModel, Culprit, Schedule, Trained, TrainingError, TrainingOptions, TrainingProgress,
+    train,
 };
 use mathesis_networks::sequence::Documents;
 

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use mathesis_algebra::random::Sequence;
-use mathesis_language::training::LanguageModel;
+use mathesis_language::training::CausalModel;
 use mathesis_networks::sequence::Documents;
 
 #[derive(Module, Debug)]
@@ -113,7 +113,7 @@ fn hidden(documents: &Documents, device: &Device) -> Tensor<3, Bool> {
     others.bool_or(later)
 }
 
-impl LanguageModel for Transformer {
+impl CausalModel for Transformer {
     fn vocabulary(&self) -> usize {
         self.head.val().dims()[1]
     }

@@ -9,6 +9,14 @@
 //!   left; a state of its own type, made by `state(batch, device)`;
 //! - a plain reference in `f64` that the tests compare with.
 
+pub mod attention;
+pub mod linear;
+pub mod rms_norm;
+pub mod rotary;
+pub mod swiglu;
+#[cfg(test)]
+mod testing;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Where documents begin in the rows of a batch.
@@ -81,7 +89,9 @@ impl Documents {
 
 /// Documents that are not ones of a row.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("documents of row {row} begin at {starts:?}: expected positions that rise from 0 and stay below {time}")]
+#[error(
+    "documents of row {row} begin at {starts:?}: expected positions that rise from 0 and stay below {time}"
+)]
 pub struct DocumentsError {
     /// The row.
     pub row: usize,
@@ -99,7 +109,7 @@ mod tests {
     fn positions_count_from_the_start_of_each_document() {
         let documents = Documents::new(5, vec![vec![0, 2, 3], vec![0]]).unwrap();
         let device = Device::flex();
-        let values = |tensor: Tensor<2, Int>| tensor.into_data().convert::<i64>().to_vec::<i64>().unwrap();
+        let values = |tensor: Tensor<2, Int>| tensor.into_data().iter::<i64>().collect::<Vec<_>>();
         assert_eq!(values(documents.positions(&device)), [0, 1, 0, 0, 1, 0, 1, 2, 3, 4]);
         assert_eq!(values(documents.numbers(&device)), [0, 0, 1, 2, 2, 0, 0, 0, 0, 0]);
         assert!(!documents.are_whole() && Documents::whole(3, 7).are_whole());

@@ -1,0 +1,182 @@
+//! The axis of mixers, through which times see each other.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use mathesis_algebra::random::Sequence;
+use mathesis_networks::sequence::Documents;
+use mathesis_networks::sequence::attention::{Attention, AttentionConfig, AttentionState, Surroundings};
+use mathesis_networks::sequence::linear::{LinearConfig, LinearKind};
+use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+
+/// Which mixer, and its shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum MixerConfig {
+    /// Causal attention with rotary position codes.
+    Attention(AttentionConfig),
+}
+
+impl MixerConfig {
+    /// What is wrong with it; keys are named with this beginning.
+    pub(super) fn check(&self, place: &str, width: usize) -> Result<(), ConfigError> {
+        match self {
+            MixerConfig::Attention(config) => check_attention(config, place, width),
+        }
+    }
+
+    /// The number of weights and biases.
+    pub(super) fn parameters(&self, width: usize, kind: LinearKind) -> usize {
+        match self {
+            MixerConfig::Attention(config) => {
+                config.linears(width, kind).iter().map(LinearConfig::parameters).sum()
+            }
+        }
+    }
+}
+
+fn check_attention(config: &AttentionConfig, place: &str, width: usize) -> Result<(), ConfigError> {
+    let AttentionConfig { heads, window, .. } = *config;
+    let (groups, head_width) = (config.groups(), config.width_of_head(width));
+    let unless = |fine, key: &str, value: String, expected: &str| {
+        ConfigError::unless(fine, place, key, value, expected)
+    };
+    let divides = config.head_width.is_some() || heads > 0 && width.is_multiple_of(heads);
+    unless(heads > 0 && divides, "heads", heads.to_string(), &format!("a divisor of the width, {width}"))?;
+    let expected = format!("a divisor of the number of heads, {heads}");
+    let divides = groups > 0 && heads.is_multiple_of(groups);
+    unless(divides, "key-value-heads", groups.to_string(), &expected)?;
+    let even = head_width > 0 && head_width.is_multiple_of(2);
+    unless(even, "head-width", head_width.to_string(), "an even number")?;
+    unless(window != Some(0), "window", "0".into(), "at least 1")?;
+    check_rotary(&config.rotary, &format!("{place}.rotary"), head_width)
+}
+
+fn check_rotary(rotary: &RotaryConfig, place: &str, head_width: usize) -> Result<(), ConfigError> {
+    let RotaryConfig { theta, scaling } = *rotary;
+    let positive = |key: &str, value: f64| {
+        ConfigError::unless(value.is_finite() && value > 0.0, place, key, value, "a number above 0")
+    };
+    let whole =
+        |context: usize| ConfigError::unless(context > 0, place, "scaling.context", context, "at least 1");
+    ConfigError::unless(theta.is_finite() && theta > 1.0, place, "theta", theta, "a number above 1")?;
+    match scaling {
+        RotaryScaling::None => Ok(()),
+        RotaryScaling::Linear { factor } => positive("scaling.factor", factor),
+        RotaryScaling::Dynamic { factor, context } => {
+            positive("scaling.factor", factor)?;
+            whole(context)?;
+            let expected = "of use for heads of width 4 and more";
+            ConfigError::unless(head_width > 2, place, "scaling.kind", "dynamic", expected)
+        }
+        RotaryScaling::Llama3 { factor, low_turns, high_turns, context } => {
+            positive("scaling.factor", factor)?;
+            positive("scaling.low-turns", low_turns)?;
+            let expected = format!("a number above low-turns, {low_turns}");
+            let rises = high_turns.is_finite() && high_turns > low_turns;
+            ConfigError::unless(rises, place, "scaling.high-turns", high_turns, &expected)?;
+            whole(context)
+        }
+        RotaryScaling::Yarn { factor, context, fast_turns, slow_turns, attention_factor, .. } => {
+            positive("scaling.factor", factor)?;
+            positive("scaling.slow-turns", slow_turns)?;
+            let expected = format!("a number of at least slow-turns, {slow_turns}");
+            let rises = fast_turns.is_finite() && fast_turns >= slow_turns;
+            ConfigError::unless(rises, place, "scaling.fast-turns", fast_turns, &expected)?;
+            positive("scaling.attention-factor", attention_factor)?;
+            whole(context)
+        }
+    }
+}
+
+/// A mixer.
+#[derive(Module, Debug)]
+pub(super) enum Mixer {
+    Attention(Attention),
+}
+
+/// The state of a mixer.
+#[derive(Clone, Debug)]
+pub(super) enum MixerState {
+    Attention(AttentionState),
+}
+
+/// What mixers of one pass have made that later ones use again.
+#[derive(Default)]
+pub(super) struct Prepared<'a> {
+    surroundings: Vec<(&'a Attention, Surroundings)>,
+}
+
+impl Mixer {
+    pub fn new(
+        config: &MixerConfig,
+        width: usize,
+        kind: LinearKind,
+        deviation: f64,
+        random: &mut Sequence,
+        device: &Device,
+    ) -> Self {
+        match config {
+            MixerConfig::Attention(config) => {
+                Mixer::Attention(config.init(width, kind, deviation, random, device))
+            }
+        }
+    }
+
+    pub fn forward<'a>(
+        &'a self,
+        input: Tensor<3>,
+        documents: &Documents,
+        prepared: &mut Prepared<'a>,
+    ) -> Tensor<3> {
+        match self {
+            Mixer::Attention(layer) => {
+                let (device, dtype) = (input.device(), input.dtype());
+                layer.forward_among(
+                    input,
+                    prepared.surroundings(layer, || layer.surroundings(documents, &device, dtype)),
+                )
+            }
+        }
+    }
+
+    pub fn state(&self, rows: usize, device: &Device) -> MixerState {
+        match self {
+            Mixer::Attention(layer) => MixerState::Attention(layer.state(rows, device)),
+        }
+    }
+
+    pub fn extend(&self, input: Tensor<3>, state: &mut MixerState) -> Tensor<3> {
+        match (self, state) {
+            (Mixer::Attention(layer), MixerState::Attention(state)) => layer.extend(input, state),
+        }
+    }
+}
+
+impl MixerState {
+    pub fn select(&self, rows: &[usize]) -> Self {
+        match self {
+            MixerState::Attention(state) => MixerState::Attention(state.select(rows)),
+        }
+    }
+
+    pub fn join(states: Vec<Self>) -> Self {
+        let attention = states.into_iter().map(|state| match state {
+            MixerState::Attention(state) => state,
+        });
+        MixerState::Attention(AttentionState::join(attention.collect()))
+    }
+}
+
+impl<'a> Prepared<'a> {
+    fn surroundings(&mut self, layer: &'a Attention, make: impl FnOnce() -> Surroundings) -> &Surroundings {
+        let known = self.surroundings.iter().position(|(other, _)| layer.has_surroundings_of(other));
+        let place = known.unwrap_or_else(|| {
+            self.surroundings.push((layer, make()));
+            self.surroundings.len() - 1
+        });
+        &self.surroundings[place].1
+    }
+}

@@ -1,0 +1,194 @@
+use burn::tensor::TensorData;
+use mathesis_networks::sequence::attention::AttentionConfig;
+
+use super::*;
+
+fn small() -> Size {
+    Size { vocabulary: 19, width: 16, hidden: 24, layers: 2, heads: 4, key_value_heads: 2, context: 64 }
+}
+
+fn tokens(rows: usize, time: usize, seed: u64) -> Tensor<2, Int> {
+    let mut random = Sequence::new(seed);
+    let tokens: Vec<i64> = (0..rows * time).map(|_| (random.bits() % 19) as i64).collect();
+    Tensor::from_data(TensorData::new(tokens, [rows, time]), &Device::flex())
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+#[track_caller]
+fn assert_close(given: &[f32], expected: &[f32]) {
+    assert_eq!(given.len(), expected.len());
+    for (a, b) in given.iter().zip(expected) {
+        assert!((a - b).abs() < 1e-5 * (1.0 + b.abs()), "{a} for {b}");
+    }
+}
+
+fn presets() -> [LanguageModelConfig; 3] {
+    let mut qwen2 = LanguageModelConfig::qwen2(small());
+    qwen2.tied = true;
+    let mut models =
+        [LanguageModelConfig::llama(small()), qwen2, LanguageModelConfig::mistral(small(), Some(5))];
+    for model in &mut models {
+        // Large weights, so that what is far away is felt.
+        model.deviation = 0.3;
+    }
+    models
+}
+
+#[test]
+fn configurations_stand_in_files() {
+    let text = r#"
+        vocabulary = 4096
+        width = 256
+        context = 512
+        tied = true
+
+        [[blocks]]
+        repeat = 4
+        mixer = { kind = "attention", heads = 4, rotary = { scaling = { kind = "linear", factor = 2.0 } } }
+        channel = { kind = "swiglu", hidden = 688 }
+    "#;
+    let config: LanguageModelConfig = toml::from_str(text).unwrap();
+    assert_eq!(config.check(), Ok(()));
+    assert_eq!(config.layers().count(), 4);
+    assert_eq!(config.parameters(), 4096 * 256 + 4 * (4 * 256 * 256 + 3 * 256 * 688 + 512) + 256);
+    let again: LanguageModelConfig = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+    assert_eq!(again, config);
+    for (from, to, word) in [
+        ("\"attention\"", "\"atention\"", "attention"),
+        ("heads = 4", "heads = 4, windw = 3", "window"),
+        ("\"swiglu\"", "\"mlp\"", "swiglu"),
+        ("tied = true", "tide = true", "tied"),
+    ] {
+        let error = toml::from_str::<LanguageModelConfig>(&text.replace(from, to)).unwrap_err();
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    for (from, to, key) in [
+        ("heads = 4", "heads = 3", "blocks[0].mixer.heads = 3"),
+        ("heads = 4", "heads = 4, key-value-heads = 3", "blocks[0].mixer.key-value-heads = 3"),
+        ("heads = 4", "heads = 4, window = 0", "blocks[0].mixer.window = 0"),
+        ("factor = 2.0", "factor = 0.0", "blocks[0].mixer.rotary.scaling.factor = 0"),
+        ("hidden = 688", "hidden = 0", "blocks[0].channel.hidden = 0"),
+        ("width = 256", "width = 0", "width = 0"),
+    ] {
+        let config: LanguageModelConfig = toml::from_str(&text.replace(from, to)).unwrap();
+        let error = config.init(0, &Device::flex()).unwrap_err();
+        assert!(error.to_string().starts_with(key), "{error}");
+    }
+}
+
+#[test]
+fn parameters_are_counted_as_they_are_made() {
+    for config in presets() {
+        let model = config.init(1, &Device::flex()).unwrap();
+        assert_eq!(model.num_params(), config.parameters());
+        assert_eq!(model.config(), &config);
+    }
+}
+
+#[test]
+fn weights_come_from_the_seed() {
+    let [config, ..] = presets();
+    let logits = |seed| {
+        let model = config.init(seed, &Device::flex()).unwrap();
+        values(model.forward(tokens(1, 3, 0), &Documents::whole(1, 3)))
+    };
+    assert_eq!(logits(1), logits(1));
+    assert_ne!(logits(1), logits(2));
+}
+
+#[test]
+fn extending_in_pieces_gives_the_logits_of_the_whole() {
+    let device = Device::flex();
+    for config in presets() {
+        let model = config.init(3, &device).unwrap();
+        let (rows, time) = (2, 12);
+        let tokens = tokens(rows, time, 1);
+        let whole = values(model.forward(tokens.clone(), &Documents::whole(rows, time)));
+        let (mut state, mut from, mut parts) = (model.state(rows, &device), 0, Vec::new());
+        for piece in [4, 1, 1, 5, 1] {
+            let next = tokens.clone().slice([0..rows, from..from + piece]);
+            parts.push(model.logits(model.extend(next, &mut state)));
+            from += piece;
+        }
+        assert_close(&values(Tensor::cat(parts, 1)), &whole);
+    }
+}
+
+#[test]
+fn packed_documents_have_the_logits_of_each() {
+    let device = Device::flex();
+    for config in presets() {
+        let model = config.init(4, &device).unwrap();
+        let row = tokens(1, 11, 2);
+        let documents = Documents::new(11, vec![vec![0, 4, 5]]).unwrap();
+        let packed = values(model.forward(row.clone(), &documents));
+        let mut separate = Vec::new();
+        for [from, to] in [[0, 4], [4, 5], [5, 11]] {
+            let document = row.clone().slice([0..1, from..to]);
+            separate.extend(values(model.forward(document, &Documents::whole(1, to - from))));
+        }
+        assert_close(&packed, &separate);
+    }
+}
+
+#[test]
+fn states_are_taken_apart_and_put_together() {
+    let device = Device::flex();
+    for config in presets() {
+        let model = config.init(5, &device).unwrap();
+        let read = |time, seed| {
+            let mut state = model.state(1, &device);
+            model.extend(tokens(1, time, seed), &mut state);
+            state
+        };
+        let next = tokens(3, 1, 7);
+        let mut together = State::join(vec![read(3, 5), read(8, 6)]).select(&[1, 0, 1]);
+        let given = values(model.extend(next.clone(), &mut together));
+        let mut alone = Vec::new();
+        for (row, (time, seed)) in [(8, 6), (3, 5), (8, 6)].into_iter().enumerate() {
+            alone.extend(values(
+                model.extend(next.clone().slice([row..row + 1, 0..1]), &mut read(time, seed)),
+            ));
+        }
+        assert_close(&given, &alone);
+    }
+}
+
+#[test]
+fn every_parameter_learns() {
+    let device = Device::flex().autodiff();
+    for config in presets() {
+        let model = config.init(6, &device).unwrap();
+        let tokens = tokens(2, 6, 8).to_device(&device);
+        let loss = model.forward(tokens, &Documents::whole(2, 6)).powf_scalar(2.0).sum();
+        let gradients = loss.backward();
+        struct Learns<'a>(&'a burn::tensor::Gradients, usize);
+        impl burn::module::ModuleVisitor for Learns<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let gradient = param.val().grad(self.0).expect("a derivative");
+                assert!(values(gradient).iter().any(|g| *g != 0.0));
+                self.1 += 1;
+            }
+        }
+        let mut learns = Learns(&gradients, 0);
+        model.visit(&mut learns);
+        let attention = if config == presets()[1] { 7 } else { 4 };
+        assert_eq!(learns.1, 1 + 2 * (attention + 3 + 2) + 1 + usize::from(!config.tied));
+    }
+}
+
+#[test]
+fn blocks_may_differ() {
+    let mut config = LanguageModelConfig::llama(small());
+    let mut other = config.blocks[0].clone();
+    other.repeat = 1;
+    let MixerConfig::Attention(attention) = &mut other.mixer;
+    *attention = AttentionConfig { window: Some(2), heads: 2, key_value_heads: None, ..*attention };
+    config.blocks.insert(0, other);
+    let model = config.init(0, &Device::flex()).unwrap();
+    assert_eq!((model.blocks.len(), model.num_params()), (3, config.parameters()));
+    assert_eq!(model.forward(tokens(2, 5, 1), &Documents::whole(2, 5)).dims(), [2, 5, 19]);
+}

@@ -1,0 +1,540 @@
+//! Causal attention: Vaswani et al., "Attention Is All You Need" (2017), equation 1, with rotary position codes, with keys and
+//! values that groups of heads share (Ainslie et al., "GQA", 2023), and with a window (Jiang et al., "Mistral 7B", 2023, section 2).
+//!
+//! ```text
+//! q, k, v = W_q x, W_k x, W_v x                       split into heads; q and k rotated by their positions
+//! y       = W_o [softmax(q_h k_g / √d) v_g]_h          g is the group of the head h
+//! ```
+//!
+//! A token sees itself and what is before it in its document, with a window of `n` the `n - 1` tokens before it. The softmax of
+//! training keeps `[heads, time, time]` numbers a row; without derivatives long rows are read in tiles.
+
+use burn::module::Module;
+use burn::tensor::activation::softmax;
+use burn::tensor::module::attention;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData, s};
+use mathesis_algebra::random::Sequence;
+use serde::{Deserialize, Serialize};
+
+use super::Documents;
+use super::linear::{Linear, LinearConfig, LinearKind};
+use super::rotary::{RotaryConfig, Rotation};
+
+/// The shape of the layer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AttentionConfig {
+    /// Heads of the queries.
+    pub heads: usize,
+    /// Heads of keys and values, a divisor of `heads`; as many as those if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_value_heads: Option<usize>,
+    /// The width of a head, even; the model's width over the number of heads if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_width: Option<usize>,
+    /// Which linear layers have biases.
+    #[serde(default)]
+    pub bias: AttentionBias,
+    /// How many tokens a token sees, itself among them; all if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
+    /// The position codes.
+    #[serde(default)]
+    pub rotary: RotaryConfig,
+}
+
+/// Which linear layers of attention have biases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttentionBias {
+    /// None.
+    #[default]
+    None,
+    /// Those of queries, keys and values (Qwen2).
+    Input,
+    /// All four.
+    All,
+}
+
+impl AttentionConfig {
+    /// Attention of all heads to all that is before them.
+    pub fn new(heads: usize) -> Self {
+        AttentionConfig {
+            heads,
+            key_value_heads: None,
+            head_width: None,
+            bias: AttentionBias::None,
+            window: None,
+            rotary: RotaryConfig::default(),
+        }
+    }
+
+    /// Heads of keys and values.
+    pub fn groups(&self) -> usize {
+        self.key_value_heads.unwrap_or(self.heads)
+    }
+
+    /// The width of a head in a model of the given width.
+    pub fn width_of_head(&self, width: usize) -> usize {
+        self.head_width.unwrap_or(width / self.heads.max(1))
+    }
+
+    /// The four linear layers: query, key, value and output.
+    pub fn linears(&self, width: usize, kind: LinearKind) -> [LinearConfig; 4] {
+        let head = self.width_of_head(width);
+        let inward = |heads: usize| LinearConfig {
+            inputs: width,
+            outputs: heads * head,
+            bias: self.bias != AttentionBias::None,
+            kind,
+        };
+        let output = LinearConfig {
+            inputs: self.heads * head,
+            outputs: width,
+            bias: self.bias == AttentionBias::All,
+            kind,
+        };
+        [inward(self.heads), inward(self.groups()), inward(self.groups()), output]
+    }
+
+    /// A layer for inputs of the given width, with random weights of the given standard deviation.
+    ///
+    /// # Panics
+    /// If the numbers of heads do not divide as stated, or the width of a head is odd.
+    pub fn init(
+        &self,
+        width: usize,
+        kind: LinearKind,
+        deviation: f64,
+        random: &mut Sequence,
+        device: &Device,
+    ) -> Attention {
+        let head_width = self.width_of_head(width);
+        assert!(
+            self.groups() > 0 && self.heads.is_multiple_of(self.groups()),
+            "heads of attention: {self:?}"
+        );
+        assert!(head_width > 0 && head_width.is_multiple_of(2), "an even width of heads: {self:?}");
+        let [query, key, value, output] =
+            self.linears(width, kind).map(|linear| linear.init(deviation, random, device));
+        Attention {
+            query,
+            key,
+            value,
+            output,
+            heads: self.heads,
+            groups: self.groups(),
+            head_width,
+            window: self.window,
+            rotary: self.rotary,
+        }
+    }
+}
+
+/// Causal attention.
+#[derive(Module, Debug)]
+pub struct Attention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    heads: usize,
+    groups: usize,
+    head_width: usize,
+    window: Option<usize>,
+    #[module(skip)]
+    rotary: RotaryConfig,
+}
+
+/// Where the tokens of a batch stand and which they see: the same for all layers of one shape, and made once for them.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    rotation: Rotation,
+    hidden: Hidden,
+}
+
+/// Which tokens are not seen: these, `[rows, 1, time, time]`, or if none is given those that come later.
+type Hidden = Option<Tensor<4, Bool>>;
+
+/// Keys and values of what has been read, row by row; rows may be of different lengths.
+#[derive(Clone, Debug, Default)]
+pub struct AttentionState {
+    rows: Vec<Row>,
+}
+
+impl AttentionState {
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// These rows of the state, in this order; a row may be taken more than once. Nothing is copied until a row grows.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        AttentionState { rows: rows.iter().map(|&row| self.rows[row].clone()).collect() }
+    }
+
+    /// The rows of several states.
+    pub fn join(states: Vec<Self>) -> Self {
+        AttentionState { rows: states.into_iter().flat_map(|state| state.rows).collect() }
+    }
+}
+
+/// What one row has read.
+#[derive(Clone, Debug, Default)]
+struct Row {
+    /// Keys and values, `[groups, capacity, head width]`, of which the times from `begin` to `end` are in use.
+    buffers: Option<[Tensor<3>; 2]>,
+    begin: usize,
+    end: usize,
+    /// The number of tokens read; those in use are the last of them.
+    read: usize,
+}
+
+impl Attention {
+    /// All times at once, `[batch, time, width]` to the same shape; no document sees another.
+    pub fn forward(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
+        let surroundings = self.surroundings(documents, &input.device(), input.dtype());
+        self.forward_among(input, &surroundings)
+    }
+
+    /// What [`forward_among`](Self::forward_among) needs for such documents.
+    pub fn surroundings(&self, documents: &Documents, device: &Device, dtype: DType) -> Surroundings {
+        let [batch, time] = documents.shape();
+        let whole = documents.are_whole();
+        let rows = if whole { 1 } else { batch };
+        let (mut positions, mut hidden) = (Vec::new(), Vec::new());
+        let masked = !whole || self.window.is_some_and(|window| window < time);
+        for row in 0..rows {
+            let starts = if whole { &[0][..] } else { documents.starts(row) };
+            let mut start = 0;
+            for query in 0..time {
+                start = if starts.binary_search(&query).is_ok() { query } else { start };
+                positions.push(query - start);
+                if masked {
+                    let first = self.first_seen(query).max(start);
+                    hidden.extend((0..time).map(|key| key < first || key > query));
+                }
+            }
+        }
+        let rotation = Rotation::new(&self.rotary, self.head_width, &positions, time, device, dtype);
+        let hidden =
+            masked.then(|| Tensor::from_data(TensorData::new(hidden, [rows, 1, time, time]), device));
+        Surroundings { rotation, hidden }
+    }
+
+    /// Whether [`surroundings`](Self::surroundings) of another layer are this layer's too.
+    pub fn has_surroundings_of(&self, other: &Attention) -> bool {
+        let shape = |layer: &Attention| (layer.head_width, layer.window, layer.rotary);
+        shape(self) == shape(other)
+    }
+
+    /// The same with [`surroundings`](Self::surroundings) that were made before.
+    pub fn forward_among(&self, input: Tensor<3>, surroundings: &Surroundings) -> Tensor<3> {
+        let (query, key, value) = self.projections(input, &surroundings.rotation);
+        let seen = self.attend(query, key, value, &surroundings.hidden);
+        self.output.forward(self.merge(seen))
+    }
+
+    /// A state of rows that have read nothing.
+    pub fn state(&self, batch: usize, _device: &Device) -> AttentionState {
+        AttentionState { rows: vec![Row::default(); batch] }
+    }
+
+    /// The next times of the rows, `[batch, time, width]` to the same shape.
+    ///
+    /// # Panics
+    /// If the state is one of another number of rows.
+    pub fn extend(&self, input: Tensor<3>, state: &mut AttentionState) -> Tensor<3> {
+        let [batch, time, _] = input.dims();
+        assert_eq!(batch, state.rows.len(), "rows of the state");
+        let positions: Vec<usize> = state.rows.iter().flat_map(|row| row.read..row.read + time).collect();
+        let (device, dtype) = (input.device(), input.dtype());
+        let rotation = Rotation::new(&self.rotary, self.head_width, &positions, time, &device, dtype);
+        let (query, key, value) = self.projections(input, &rotation);
+        let rows = state.rows.iter_mut().enumerate().map(|(number, row)| {
+            let of_row = |tensor: &Tensor<4>| tensor.clone().narrow(0, number, 1);
+            let new = [&key, &value].map(|tensor| of_row(tensor).squeeze_dim(0));
+            let [keys, values] = row.push(new, self.window).map(|seen| seen.unsqueeze_dim(0));
+            if time == 1 {
+                self.attend_once(of_row(&query), keys, values)
+            } else {
+                let hidden = self.hidden_of_next(time, keys.dims()[2], &device);
+                self.attend(of_row(&query), keys, values, &hidden)
+            }
+        });
+        let seen = rows.collect::<Vec<_>>();
+        let seen = if batch == 1 { seen.into_iter().next() } else { Some(Tensor::cat(seen, 0)) };
+        match seen {
+            Some(seen) => self.output.forward(self.merge(seen)),
+            None => unreachable!("a batch has rows"),
+        }
+    }
+
+    /// The first time that a token sees.
+    fn first_seen(&self, time: usize) -> usize {
+        self.window.map_or(0, |window| (time + 1).saturating_sub(window))
+    }
+
+    /// Queries `[batch, heads, time, head width]`, keys and values `[batch, groups, time, head width]`.
+    fn projections(&self, input: Tensor<3>, rotation: &Rotation) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+        let [batch, time, _] = input.dims();
+        let split = |layer: &Linear, heads: usize| {
+            layer.forward(input.clone()).reshape([batch, time, heads, self.head_width]).swap_dims(1, 2)
+        };
+        let query = rotation.apply(split(&self.query, self.heads));
+        let key = rotation.apply(split(&self.key, self.groups));
+        (query, key, split(&self.value, self.groups))
+    }
+
+    /// `[batch, heads, time, head width]` to `[batch, time, heads * head width]`.
+    fn merge(&self, seen: Tensor<4>) -> Tensor<3> {
+        let [batch, heads, time, width] = seen.dims();
+        seen.swap_dims(1, 2).reshape([batch, time, heads * width])
+    }
+
+    fn attend(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, hidden: &Hidden) -> Tensor<4> {
+        let [batch, _, time, _] = query.dims();
+        let shape = [batch, self.heads, time, key.dims()[2]];
+        let options =
+            AttentionModuleOptions { is_causal: hidden.is_none(), ..AttentionModuleOptions::default() };
+        let hidden = hidden.as_ref().map(|hidden| hidden.clone().expand(shape));
+        attention(query, self.for_all_heads(key), self.for_all_heads(value), hidden, None, options)
+    }
+
+    /// Keys or values of groups, repeated for each head.
+    fn for_all_heads(&self, shared: Tensor<4>) -> Tensor<4> {
+        let [batch, groups, time, width] = shared.dims();
+        let repeats = self.heads / groups;
+        if repeats == 1 {
+            return shared;
+        }
+        shared
+            .unsqueeze_dim::<5>(2)
+            .expand([batch, groups, repeats, time, width])
+            .reshape([batch, self.heads, time, width])
+    }
+
+    /// One query a head, which sees all keys: those of a group in one product, with nothing repeated.
+    fn attend_once(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+        let [batch, heads, _, width] = query.dims();
+        let query = query.reshape([batch, self.groups, heads / self.groups, width]);
+        let scores = query.matmul(key.swap_dims(2, 3)).mul_scalar(1.0 / (width as f64).sqrt());
+        softmax(scores, 3).matmul(value).reshape([batch, heads, 1, width])
+    }
+
+    /// For `time` queries that are the last of `keys` tokens.
+    fn hidden_of_next(&self, time: usize, keys: usize, device: &Device) -> Hidden {
+        if self.window.is_none_or(|window| window >= keys) {
+            return None;
+        }
+        let hidden = (keys - time..keys).flat_map(|query| {
+            let first = self.first_seen(query);
+            (0..keys).map(move |key| key < first || key > query)
+        });
+        let data = TensorData::new(hidden.collect::<Vec<bool>>(), [1, 1, time, keys]);
+        Some(Tensor::from_data(data, device))
+    }
+}
+
+impl Row {
+    /// Add keys and values `[groups, time, head width]`; returns those that the new tokens see.
+    fn push(&mut self, new: [Tensor<3>; 2], window: Option<usize>) -> [Tensor<3>; 2] {
+        let time = new[0].dims()[1];
+        let before = self.end - self.begin;
+        let before = window.map_or(before, |window| before.min(window - 1));
+        self.begin = self.end - before;
+        let buffers = match self.buffers.take() {
+            None => new,
+            Some(buffers) if self.end + time <= buffers[0].dims()[1] => {
+                let place = self.end..self.end + time;
+                both(buffers, new, |buffer, new| buffer.slice_assign(s![.., place.clone(), ..], new))
+            }
+            Some(buffers) => {
+                let begin = std::mem::take(&mut self.begin);
+                self.end = before;
+                both(buffers, new, |buffer, new| {
+                    let [groups, _, width] = new.dims();
+                    let spare = [groups, (before + time).max(SPARE), width];
+                    let spare = Tensor::zeros(spare, (&new.device(), new.dtype()));
+                    // A part of no times is none.
+                    let before = (before > 0).then(|| buffer.narrow(1, begin, before));
+                    Tensor::cat(before.into_iter().chain([new, spare]).collect(), 1)
+                })
+            }
+        };
+        self.end += time;
+        self.read += time;
+        let (begin, length) = (self.begin, self.end - self.begin);
+        let seen = buffers.clone().map(|buffer| buffer.narrow(1, begin, length));
+        self.buffers = Some(buffers);
+        seen
+    }
+}
+
+/// The least number of times for which room is made when a row has grown out of its own.
+const SPARE: usize = 32;
+
+fn both(
+    buffers: [Tensor<3>; 2],
+    new: [Tensor<3>; 2],
+    change: impl Fn(Tensor<3>, Tensor<3>) -> Tensor<3>,
+) -> [Tensor<3>; 2] {
+    let ([keys, values], [key, value]) = (buffers, new);
+    [change(keys, key), change(values, value)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sequence::testing::{affine, assert_close, assert_gradients, double, draw, shaken, values};
+
+    const WIDTH: usize = 12;
+
+    fn layer(config: &AttentionConfig, device: &Device) -> Attention {
+        let mut random = Sequence::new(7);
+        let layer = config.init(WIDTH, LinearKind::Dense, 0.4, &mut random, device);
+        shaken(double(layer), &mut random)
+    }
+
+    /// Grouped, with biases and windows, of all kinds.
+    fn configs() -> Vec<AttentionConfig> {
+        let rotary = RotaryConfig { theta: 50.0, ..RotaryConfig::default() };
+        let plain = AttentionConfig { rotary, ..AttentionConfig::new(3) };
+        vec![
+            plain,
+            AttentionConfig { heads: 4, key_value_heads: Some(2), head_width: Some(2), ..plain },
+            AttentionConfig { heads: 6, key_value_heads: Some(1), bias: AttentionBias::Input, ..plain },
+            AttentionConfig { bias: AttentionBias::All, window: Some(3), ..plain },
+            AttentionConfig { heads: 2, key_value_heads: Some(1), window: Some(1), ..plain },
+        ]
+    }
+
+    /// The layer for one document `[time][width]`, token by token and head by head.
+    fn reference(layer: &Attention, input: &[f64]) -> Vec<f64> {
+        let tokens: Vec<&[f64]> = input.chunks(WIDTH).collect();
+        let (width, half) = (layer.head_width, layer.head_width / 2);
+        let rotated = |mut heads: Vec<f64>, position: usize| {
+            for head in heads.chunks_mut(width) {
+                for pair in 0..half {
+                    let frequency = layer.rotary.theta.powf(-2.0 * pair as f64 / width as f64);
+                    let (sine, cosine) = (position as f64 * frequency).sin_cos();
+                    let (a, b) = (head[pair], head[pair + half]);
+                    (head[pair], head[pair + half]) = (a * cosine - b * sine, b * cosine + a * sine);
+                }
+            }
+            heads
+        };
+        let turned = |linear: &Linear| -> Vec<Vec<f64>> {
+            let token = |(position, x): (usize, &&[f64])| rotated(affine(linear, x), position);
+            tokens.iter().enumerate().map(token).collect()
+        };
+        let (queries, keys) = (turned(&layer.query), turned(&layer.key));
+        let given: Vec<Vec<f64>> = tokens.iter().map(|x| affine(&layer.value, x)).collect();
+        let mut output = Vec::new();
+        for time in 0..tokens.len() {
+            let first = layer.window.map_or(0, |window| (time + 1).saturating_sub(window));
+            let mut seen = vec![0.0; layer.heads * width];
+            for head in 0..layer.heads {
+                let group = head / (layer.heads / layer.groups);
+                let query = &queries[time][head * width..][..width];
+                let weight = |key: &Vec<f64>| {
+                    let key = &key[group * width..][..width];
+                    (query.iter().zip(key).map(|(q, k)| q * k).sum::<f64>() / (width as f64).sqrt()).exp()
+                };
+                let weights: Vec<f64> = keys[first..=time].iter().map(weight).collect();
+                let total: f64 = weights.iter().sum();
+                for (weight, value) in weights.iter().zip(&given[first..=time]) {
+                    for k in 0..width {
+                        seen[head * width + k] += weight / total * value[group * width + k];
+                    }
+                }
+            }
+            output.extend(affine(&layer.output, &seen));
+        }
+        output
+    }
+
+    #[test]
+    fn packed_documents_are_the_reference_of_each() {
+        let mut random = Sequence::new(1);
+        let documents = Documents::new(7, vec![vec![0, 3, 4], vec![0]]).unwrap();
+        for device in [Device::flex(), Device::flex().autodiff()] {
+            for config in configs() {
+                let layer = layer(&config, &device);
+                let input: Tensor<3> = draw([2, 7, WIDTH], &mut random, &device);
+                let x = values(input.clone());
+                let mut expected = Vec::new();
+                for [from, to] in [[0, 3], [3, 4], [4, 7], [7, 14]] {
+                    expected.extend(reference(&layer, &x[from * WIDTH..to * WIDTH]));
+                }
+                assert_close(&values(layer.forward(input.clone(), &documents)), &expected, 1e-6);
+                let whole = values(layer.forward(input, &Documents::whole(2, 7)));
+                assert_close(&whole[..7 * WIDTH], &reference(&layer, &x[..7 * WIDTH]), 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn extending_gives_the_same_as_all_times_at_once() {
+        let mut random = Sequence::new(2);
+        let device = Device::flex();
+        for config in configs() {
+            let layer = layer(&config, &device);
+            let time = 90;
+            let input: Tensor<3> = draw([2, time, WIDTH], &mut random, &device);
+            let expected = values(layer.forward(input.clone(), &Documents::whole(2, time)));
+            for pieces in [vec![1; time], vec![5, 1, 1, 40, 3, 2, 38], vec![time]] {
+                let (mut state, mut from, mut parts) = (layer.state(2, &device), 0, Vec::new());
+                for piece in pieces {
+                    parts.push(layer.extend(input.clone().narrow(1, from, piece), &mut state));
+                    from += piece;
+                }
+                assert_close(&values(Tensor::cat(parts, 1)), &expected, 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_different_lengths_go_on_together() {
+        let mut random = Sequence::new(3);
+        let device = Device::flex();
+        for config in configs() {
+            let layer = layer(&config, &device);
+            let rows: Vec<Tensor<3>> =
+                [4, 9].map(|time| draw([1, time, WIDTH], &mut random, &device)).to_vec();
+            let next: Tensor<3> = draw([3, 2, WIDTH], &mut random, &device);
+            let states = rows.iter().map(|row| {
+                let mut state = layer.state(1, &device);
+                layer.extend(row.clone(), &mut state);
+                state
+            });
+            // The first row twice: two continuations of one beginning.
+            let both = AttentionState::join(states.collect());
+            let mut state = both.select(&[0, 1, 0]);
+            let given = values(layer.extend(next.clone(), &mut state));
+            assert_eq!((both.rows(), state.rows()), (2, 3));
+            for (row, beginning) in [0, 1, 0].into_iter().enumerate() {
+                let whole = Tensor::cat(vec![rows[beginning].clone(), next.clone().narrow(0, row, 1)], 1);
+                let expected = reference(&layer, &values(whole));
+                let last = &expected[expected.len() - 2 * WIDTH..];
+                assert_close(&given[row * 2 * WIDTH..][..2 * WIDTH], last, 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let mut random = Sequence::new(4);
+        let device = Device::flex().autodiff();
+        let documents = Documents::new(4, vec![vec![0, 3], vec![0]]).unwrap();
+        for config in configs().into_iter().take(4) {
+            let layer = layer(&config, &device);
+            let input: Tensor<3> = draw([2, 4, WIDTH], &mut random, &device);
+            assert_gradients(&layer, input, |layer, input| layer.forward(input, &documents));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Linear layers, `y = W x + b`, with the kind of `W` as a choice.
+//!
+//! Weights are stored as `[out, in]`, as in the ecosystem's checkpoints, and start as independent normal numbers; biases start
+//! at zero.
+
+use burn::module::{Module, Param, ParamId};
+use burn::tensor::module::linear;
+use burn::tensor::{Device, Shape, Tensor, TensorData};
+use mathesis_algebra::random::Sequence;
+use serde::{Deserialize, Serialize};
+
+/// What kind of matrix a linear layer has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinearKind {
+    /// Any matrix.
+    #[default]
+    Dense,
+}
+
+/// The shape of a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LinearConfig {
+    /// The width of inputs.
+    pub inputs: usize,
+    /// The width of outputs.
+    pub outputs: usize,
+    /// Whether there is a bias.
+    pub bias: bool,
+    /// What kind of matrix.
+    pub kind: LinearKind,
+}
+
+impl LinearConfig {
+    /// A layer with random weights of the given standard deviation.
+    pub fn init(&self, deviation: f64, random: &mut Sequence, device: &Device) -> Linear {
+        match self.kind {
+            LinearKind::Dense => Linear::Dense(DenseLinear {
+                weight: normal([self.outputs, self.inputs], deviation, random, device),
+                bias: self.bias.then(|| constant(self.outputs, 0.0, device)),
+            }),
+        }
+    }
+
+    /// The number of weights and biases.
+    pub fn parameters(&self) -> usize {
+        match self.kind {
+            LinearKind::Dense => self.outputs * (self.inputs + usize::from(self.bias)),
+        }
+    }
+}
+
+/// A linear layer.
+#[derive(Module, Debug)]
+pub enum Linear {
+    /// With any matrix.
+    Dense(DenseLinear),
+}
+
+impl Linear {
+    /// `[.., in]` to `[.., out]`.
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        match self {
+            Linear::Dense(layer) => layer.forward(input),
+        }
+    }
+}
+
+/// A linear layer with any matrix.
+#[derive(Module, Debug)]
+pub struct DenseLinear {
+    /// `[out, in]`.
+    pub weight: Param<Tensor<2>>,
+    /// `[out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+impl DenseLinear {
+    /// `[.., in]` to `[.., out]`.
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        linear(input, self.weight.val().transpose(), self.bias.as_ref().map(Param::val))
+    }
+}
+
+/// Independent normal numbers with mean zero, drawn when they are first needed: a layer that is filled from a file never draws
+/// them. One number of `random` is used.
+pub fn normal<const D: usize>(
+    shape: [usize; D],
+    deviation: f64,
+    random: &mut Sequence,
+    device: &Device,
+) -> Param<Tensor<D>> {
+    let seed = random.bits();
+    let draw = move |device: &Device, require_grad: bool| {
+        let mut sequence = Sequence::new(seed);
+        let count = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|_| (deviation * sequence.normal()) as f32).collect();
+        let tensor = Tensor::from_data(TensorData::new(values, shape), device);
+        if require_grad { tensor.require_grad() } else { tensor }
+    };
+    Param::uninitialized(ParamId::new(), draw, device.clone(), true, Shape::new(shape))
+}
+
+/// A vector of equal numbers.
+pub(super) fn constant(width: usize, value: f32, device: &Device) -> Param<Tensor<1>> {
+    Param::from_tensor(Tensor::full([width], value, device))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_depend_on_the_seed_only() {
+        let device = Device::flex();
+        let config = LinearConfig { inputs: 40, outputs: 50, bias: true, kind: LinearKind::Dense };
+        let weights = |seed: u64| {
+            let mut random = Sequence::new(seed);
+            let Linear::Dense(first) = config.init(0.02, &mut random, &device);
+            let Linear::Dense(second) = config.init(0.02, &mut random, &device);
+            assert_eq!(first.num_params(), config.parameters());
+            // The order in which they are asked for does not matter.
+            let second: Vec<f32> = second.weight.val().into_data().iter::<f32>().collect();
+            let first: Vec<f32> = first.weight.val().into_data().iter::<f32>().collect();
+            (first, second)
+        };
+        let (first, second) = weights(1);
+        assert_eq!((&first, &second), (&weights(1).0, &weights(1).1));
+        assert_ne!(first, second);
+        assert_ne!(first, weights(2).0);
+        let variance = first.iter().map(|w| f64::from(w * w)).sum::<f64>() / first.len() as f64;
+        assert!((variance.sqrt() / 0.02 - 1.0).abs() < 0.1, "{variance}");
+    }
+}
