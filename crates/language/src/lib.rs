@@ -1,8 +1,12 @@
-//! Language models whose layers are choices on axes.
+//! Language models whose layers are choices on axes: configurations, training, checkpoints in the ecosystem's formats, and text
+//! from them.
 //!
 //! - [`data`]: what models are trained on;
 //! - [`model`]: a configuration, and the model that it describes;
-//! - [`training`]: its course, with checkpoints.
+//! - [`training`]: the course of a training, with checkpoints;
+//! - [`folder`]: models in folders, with all that belongs to them;
+//! - [`text`]: tokenizers, and chats as text;
+//! - [`generation`]: text from a model.
 
 pub mod data;
 mod files;

@@ -1,5 +1,7 @@
 //! What language models are trained on.
 //!
+//! - [`corpus`]: texts and records in files;
+//! - [`tokenizer_training`]: tokenizers learnt from texts;
 //! - [`token_file`]: tokens of documents in one file that is mapped into memory;
 //! - [`packing`]: documents put into rows of equal length, none of which sees another;
 //! - [`synthetic`]: recall and copying, made by rule;

@@ -9,7 +9,7 @@
 //! | 12..16 | tokens in the vocabulary |
 //! | 16..24 | tokens |
 //! | 24..32 | documents |
-//! | 32..64 | BLAKE3 digest of the tokenizer's description |
+//! | 32..64 | digest of what the file is made from, such as the tokenizer and the texts |
 //! | 64..96 | BLAKE3 digest of everything after the header, then of bytes 8..64 |
 //! | 96..128 | zeros |
 //!
@@ -63,18 +63,18 @@ pub struct TokenWriter {
     path: PathBuf,
     file: BufWriter<tempfile::NamedTempFile>,
     digest: blake3::Hasher,
-    tokenizer: [u8; 32],
+    origin: [u8; 32],
     vocabulary: u32,
     tokens: u64,
     table: Vec<[u64; 2]>,
 }
 
 impl TokenWriter {
-    /// Begin a file for a vocabulary of so many tokens, with a digest that tells tokenizers apart.
+    /// Begin a file for a vocabulary of so many tokens, with a digest of what it is made from.
     ///
     /// # Errors
     /// If no file can be made in the folder.
-    pub fn create(path: &Path, vocabulary: u32, tokenizer: [u8; 32]) -> Result<Self, TokenFileError> {
+    pub fn create(path: &Path, vocabulary: u32, origin: [u8; 32]) -> Result<Self, TokenFileError> {
         let begin = || -> std::io::Result<_> {
             let mut file = BufWriter::new(crate::files::temporary_beside(path)?);
             file.write_all(&[0; HEADER])?;
@@ -82,15 +82,7 @@ impl TokenWriter {
         };
         let file = begin().map_err(|error| TokenFileError::File { path: path.into(), error })?;
         let digest = blake3::Hasher::new();
-        Ok(TokenWriter {
-            path: path.into(),
-            file,
-            digest,
-            tokenizer,
-            vocabulary,
-            tokens: 0,
-            table: Vec::new(),
-        })
+        Ok(TokenWriter { path: path.into(), file, digest, origin, vocabulary, tokens: 0, table: Vec::new() })
     }
 
     /// Add a document: a prompt, which may be empty, and the reply or text.
@@ -128,7 +120,7 @@ impl TokenWriter {
         header.extend_from_slice(&self.vocabulary.to_le_bytes());
         header.extend_from_slice(&self.tokens.to_le_bytes());
         header.extend_from_slice(&(self.table.len() as u64).to_le_bytes());
-        header.extend_from_slice(&self.tokenizer);
+        header.extend_from_slice(&self.origin);
         self.digest.update(&header[8..]);
         header.extend_from_slice(self.digest.finalize().as_bytes());
         let TokenWriter { path, file, .. } = self;
@@ -273,8 +265,8 @@ impl TokenFile {
         }
     }
 
-    /// The digest of the tokenizer that the tokens are of.
-    pub fn tokenizer(&self) -> &[u8] {
+    /// The digest of what the file is made from.
+    pub fn origin(&self) -> &[u8] {
         &self.map[32..64]
     }
 
@@ -317,7 +309,7 @@ mod tests {
             let file = TokenFile::open(&path).unwrap();
             file.verify().unwrap();
             assert_eq!((file.documents(), file.tokens(), file.vocabulary()), (3, 7, vocabulary));
-            assert_eq!((file.tokenizer(), file.digest().len()), ([7; 32].as_slice(), 64));
+            assert_eq!((file.origin(), file.digest().len()), ([7; 32].as_slice(), 64));
             for (k, (prompt, reply)) in documents.iter().enumerate() {
                 let (range, start) = file.document(k);
                 let tokens: Vec<u32> = range.clone().map(|place| file.token(place)).collect();

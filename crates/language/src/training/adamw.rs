@@ -357,3 +357,112 @@ impl<B: AdamwBackend, C: CheckpointStrategy> AdamwBackend for Autodiff<B, C> {
         Self::from_inner(B::sum_of_squares(tensor.into_parts().0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::module::ParamId;
+    use burn::optim::AdamWConfig;
+    use burn::tensor::Device;
+    use mathesis_algebra::random::Sequence;
+
+    use super::*;
+
+    type Primitive = FloatTensor<Flex>;
+
+    fn draw(random: &mut Sequence, count: usize, square: bool) -> Primitive {
+        let value = |x: f64| if square { (x * x) as f32 } else { x as f32 };
+        let values: Vec<f32> = (0..count).map(|_| value(random.normal())).collect();
+        Flex::float_from_data(TensorData::new(values, [count]), &Default::default())
+    }
+
+    fn close(a: &Primitive, b: &Primitive, tolerance: f32) {
+        let (a, b) = (a.storage::<f32>(), b.storage::<f32>());
+        assert!(a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance));
+    }
+
+    #[test]
+    fn the_kernel_is_the_composition_of_burn() {
+        let mut random = Sequence::new(3);
+        for count in [0, 1, 7, 1000, CHUNK + 3] {
+            let [parameter, gradient, first] = [false; 3].map(|square| draw(&mut random, count, square));
+            let second = draw(&mut random, count, true);
+            let constants = Constants {
+                factor: 0.7,
+                beta_1: 0.9,
+                beta_2: 0.95,
+                epsilon: 1e-8,
+                rate: 0.02,
+                spread: 1.3,
+                keep: 0.99,
+            };
+            let arguments = || (parameter.clone(), gradient.clone(), first.clone(), second.clone());
+            let (a, b, c, d) = arguments();
+            let ours = <Flex as AdamwBackend>::adamw(a, b, c, d, constants);
+            let (a, b, c, d) = arguments();
+            let theirs = composition::adamw::<Flex>(a, b, c, d, constants);
+            close(&ours.0, &theirs.0, 2e-5);
+            close(&ours.1, &theirs.1, 1e-6);
+            close(&ours.2, &theirs.2, 1e-6);
+            // What came in is as it was, for it is still in use.
+            assert!(count == 0 || ours.0.storage::<f32>() != parameter.storage::<f32>());
+            let sum = <Flex as AdamwBackend>::sum_of_squares(gradient.clone());
+            let exact: f64 = gradient.storage::<f32>().iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            assert!((f64::from(sum.storage::<f32>()[0]) - exact).abs() <= 1e-6 * exact);
+        }
+    }
+
+    #[derive(Module, Debug)]
+    struct Pair {
+        matrix: Param<Tensor<2>>,
+        gain: Param<Tensor<1>>,
+    }
+
+    #[test]
+    fn steps_are_those_of_the_framework() {
+        let device = Device::flex().autodiff();
+        let mut random = Sequence::new(5);
+        let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| random.normal() as f32).collect() };
+        let pair = Pair {
+            matrix: Param::initialized(
+                ParamId::new(),
+                Tensor::from_data(TensorData::new(numbers(12), [3, 4]), &device).require_grad(),
+            ),
+            gain: Param::initialized(
+                ParamId::new(),
+                Tensor::from_data(TensorData::new(numbers(4), [4]), &device).require_grad(),
+            ),
+        };
+        let input: Tensor<2> = Tensor::from_data(TensorData::new(numbers(15), [5, 3]), &device);
+        let loss = |pair: &Pair| {
+            (input.clone().matmul(pair.matrix.val()) * pair.gain.val().unsqueeze()).tanh().sum()
+        };
+        let options = AdamwOptions { decay_vectors: true, ..AdamwOptions::default() };
+        let AdamwOptions { beta_1, beta_2, epsilon, weight_decay, .. } = options;
+        let mut theirs = AdamWConfig::new()
+            .with_beta_1(beta_1 as f32)
+            .with_beta_2(beta_2 as f32)
+            .with_epsilon(epsilon as f32)
+            .with_weight_decay(weight_decay as f32)
+            .init();
+        let mut ours = Adamw::new(options);
+        let (mut a, mut b) = (pair.clone(), pair);
+        for step in 1..=20 {
+            let rate = 0.01 * f64::from(step);
+            let gradients = GradientsParams::from_grads(loss(&a).backward(), &a);
+            let norm = gradient_norm(&a, &gradients);
+            let norms = gradient_norms(&a, &gradients);
+            assert_eq!(norms.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["matrix", "gain"]);
+            assert!((norm.powi(2) - norms.iter().map(|(_, n)| n.powi(2)).sum::<f64>()).abs() < 1e-9 * norm);
+            a = ours.step(a, gradients, rate, 1.0);
+            let gradients = GradientsParams::from_grads(loss(&b).backward(), &b);
+            b = theirs.step(rate, b, gradients);
+        }
+        let values = |pair: &Pair| super::super::parameters::values(pair);
+        for (name, ours) in values(&a) {
+            let theirs = &values(&b)[&name];
+            for (x, y) in ours.iter::<f64>().zip(theirs.iter::<f64>()) {
+                assert!((x - y).abs() < 1e-5, "{name}: {x} {y}");
+            }
+        }
+    }
+}

@@ -51,9 +51,9 @@ impl Culprit {
             }
         }
         let mut largest = ("none".to_string(), 0.0);
-        let plain = model.valid();
+        // With derivatives, as in the step: without them a layer may compute in another way.
         let outputs =
-            batches.iter().flat_map(|batch| plain.activations(batch.inputs(device), &batch.documents));
+            batches.iter().flat_map(|batch| model.activations(batch.inputs(device), &batch.documents));
         for (name, output) in outputs {
             let size = magnitude(output);
             if !size.is_finite() {

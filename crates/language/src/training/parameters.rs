@@ -1,4 +1,4 @@
-//! Parameters of a module by their paths, such as `layers.0.mixer.query.weight`.
+//! Parameters of a module by their paths, such as `blocks.0.mixer_norm.weight`.
 
 use std::collections::BTreeMap;
 

@@ -6,13 +6,17 @@ use burn::module::Module;
 use burn::tensor::Device;
 use mathesis_language::data::synthetic::{Copying, Recall, Task};
 use mathesis_language::data::{Batch, Side, Source};
+use mathesis_language::model::LanguageModel;
 use mathesis_language::training::{
     AdamwOptions, CausalModel, Culprit, Schedule, Trained, TrainingError, TrainingOptions, TrainingProgress,
     train,
 };
 use mathesis_networks::sequence::Documents;
 
-use crate::model::Transformer;
+use crate::model::{scaled, small};
+
+const KEY: &str = "blocks.1.mixer.Attention.key.Dense.weight";
+const QUERY: &str = "blocks.1.mixer.Attention.query.Dense.weight";
 
 fn options(steps: u64, peak: f64) -> TrainingOptions {
     TrainingOptions {
@@ -24,34 +28,34 @@ fn options(steps: u64, peak: f64) -> TrainingOptions {
 }
 
 fn run(
-    model: Transformer,
+    model: LanguageModel,
     options: &TrainingOptions,
     source: &dyn Source,
-) -> Result<Trained<Transformer>, TrainingError> {
+) -> Result<Trained<LanguageModel>, TrainingError> {
     train(model, options, source, None, None, &mut |_| ControlFlow::Continue(()))
 }
 
 #[test]
 fn a_small_model_learns_to_copy() {
-    let task = Task::Copying(Copying { length: 6, vocabulary: 12 });
+    let task = Task::Copying(Copying { length: 5, vocabulary: 10 });
     let training = task.rows(Side::Training, 24, 1).unwrap();
     let test = task.rows(Side::Test, 24, 1).unwrap();
-    let model = Transformer::new(12, 12, 32, 2, 1);
-    let options = TrainingOptions { validation_batches: 8, ..options(250, 5e-3) };
+    let model = small(10, 32, 1);
+    let options = TrainingOptions { validation_batches: 8, ..options(200, 5e-3) };
     let trained =
         train(model, &options, &training, Some(&test), None, &mut |_| ControlFlow::Continue(())).unwrap();
     let [last] = trained.evaluations[..] else { panic!("{:?}", trained.evaluations) };
-    assert_eq!((last.step, last.places), (250, 8 * 24 * 6));
+    assert_eq!((last.step, last.places), (200, 8 * 24 * 5));
     assert!(last.accuracy > 0.99 && last.loss < 0.05, "{last:?}");
-    // Guessing has the loss ln 12.
-    assert!((trained.records[0].loss - 12_f64.ln()).abs() < 0.3);
-    assert_eq!((trained.records.len(), trained.records[249].tokens), (250, 250 * 24 * 12));
+    // Guessing has the loss ln 10.
+    assert!((trained.records[0].loss - 10_f64.ln()).abs() < 0.3);
+    assert_eq!((trained.records.len(), trained.records[199].tokens), (200, 200 * 24 * 10));
 }
 
 #[test]
 fn accumulated_batches_are_one_large_batch() {
     let task = Task::Recall(Recall { length: 16, pairs: 2, vocabulary: 16, ..Recall::default() });
-    let model = Transformer::new(16, 16, 16, 2, 3);
+    let model = small(16, 16, 3);
     let losses = |batch, accumulation| -> Vec<f64> {
         let source = task.rows(Side::Training, batch, 1).unwrap();
         let options = TrainingOptions { accumulation, ..options(12, 3e-3) };
@@ -65,7 +69,7 @@ fn accumulated_batches_are_one_large_batch() {
 #[test]
 fn recomputing_activations_changes_nothing() {
     let source = Task::Copying(Copying::default()).rows(Side::Training, 4, 1).unwrap();
-    let model = Transformer::new(16, 16, 16, 2, 3);
+    let model = small(16, 16, 3);
     let losses = |gradient_checkpointing| -> Vec<u64> {
         let options = TrainingOptions { gradient_checkpointing, ..options(6, 3e-3) };
         let trained = run(model.clone(), &options, &source).unwrap();
@@ -105,7 +109,7 @@ fn batch(rows: &[&[u32]], starts: Vec<Vec<usize>>, weights: &[f32]) -> Batch {
 
 /// The loss of the first step, and the gradient's length.
 fn first_step(batch: Batch) -> (f64, f64) {
-    let trained = run(Transformer::new(10, 8, 16, 2, 5), &options(1, 1e-3), &Same(batch)).unwrap();
+    let trained = run(small(10, 16, 5), &options(1, 1e-3), &Same(batch)).unwrap();
     (trained.records[0].loss, trained.records[0].gradient_norm)
 }
 
@@ -146,7 +150,7 @@ fn decay_acts_on_matrices_and_on_vectors_only_if_asked() {
         let adamw = AdamwOptions { weight_decay: 0.5, decay_vectors, ..AdamwOptions::default() };
         let schedule = Schedule { peak: 0.1, warmup: 0, final_part: 1.0, ..Schedule::default() };
         let options = TrainingOptions { adamw, schedule, ..options(1, 0.1) };
-        let model = Transformer::new(10, 8, 16, 2, 5);
+        let model = small(10, 16, 5);
         let before = mathesis_language::training::parameters::values(&model);
         let after = run(model, &options, &Same(still.clone())).unwrap().model;
         let after = mathesis_language::training::parameters::values(&after);
@@ -154,7 +158,7 @@ fn decay_acts_on_matrices_and_on_vectors_only_if_asked() {
             let first = |data: &burn::tensor::TensorData| data.iter::<f64>().next().unwrap();
             first(&after[name]) / first(&before[name])
         };
-        [ratio("head"), ratio("layers.0.gain")].map(|ratio| (1e4 * ratio).round() / 1e4)
+        [ratio("head.Dense.weight"), ratio("norm.weight")].map(|ratio| (1e4 * ratio).round() / 1e4)
     };
     assert_eq!(decayed(false), [0.95, 1.0]);
     assert_eq!(decayed(true), [0.95, 0.95]);
@@ -163,29 +167,29 @@ fn decay_acts_on_matrices_and_on_vectors_only_if_asked() {
 #[test]
 fn an_explosion_is_told_with_its_place() {
     let same = Same(batch(&[&[1, 5, 2, 7, 7, 3, 4, 9]], vec![vec![0]], &[1.0; 8]));
-    let explode = |model: Transformer, options: &TrainingOptions| match run(model, options, &same) {
+    let explode = |model: LanguageModel, options: &TrainingOptions| match run(model, options, &same) {
         Err(TrainingError::Exploded { step, batch, culprit, .. }) => (step, batch, culprit),
         other => panic!("{other:?}"),
     };
-    let model = || Transformer::new(10, 8, 16, 2, 5);
-    let (step, batch, culprit) = explode(model().with_bad_layer(f32::NAN), &options(5, 1e-3));
+    let model = || small(10, 16, 5);
+    let (step, batch, culprit) = explode(scaled(model(), &[KEY], f32::NAN), &options(5, 1e-3));
     assert_eq!((step, batch.as_str()), (1, "a test"));
-    assert_eq!(culprit, Culprit::Parameter("layers.1.key".to_string()));
-    let (_, _, culprit) = explode(model().with_bad_layer(1e20), &options(5, 1e-3));
-    assert_eq!(culprit, Culprit::Layer("layers.1".to_string()));
+    assert_eq!(culprit, Culprit::Parameter(KEY.to_string()));
+    let (_, _, culprit) = explode(scaled(model(), &[KEY, QUERY], 1e21), &options(5, 1e-3));
+    assert_eq!(culprit, Culprit::Layer("blocks.1.mixer".to_string()));
     // A learning rate that is far too large.
     let rate =
         TrainingOptions { schedule: Schedule { warmup: 0, ..options(50, 1.0).schedule }, ..options(50, 1.0) };
     let (step, _, culprit) = explode(model(), &rate);
     assert!(step > 1 && matches!(culprit, Culprit::Largest(..)), "{step} {culprit:?}");
-    let message = run(model().with_bad_layer(f32::NAN), &options(5, 1e-3), &same).unwrap_err().to_string();
-    assert!(message.contains("step 1") && message.contains("a test") && message.contains("layers.1.key"));
+    let message = run(scaled(model(), &[KEY], f32::NAN), &options(5, 1e-3), &same).unwrap_err().to_string();
+    assert!(message.contains("step 1") && message.contains("a test") && message.contains(KEY));
 }
 
 #[test]
 fn wrong_options_are_refused() {
     let source = Task::Copying(Copying::default()).rows(Side::Training, 4, 1).unwrap();
-    let model = Transformer::new(16, 16, 8, 1, 3);
+    let model = small(16, 8, 3);
     let refuse = |options: TrainingOptions| run(model.clone(), &options, &source).unwrap_err().to_string();
     let good = options(2, 1e-3);
     assert!(refuse(TrainingOptions { steps: 0, ..good }).contains("`steps` is 0"));
@@ -194,7 +198,7 @@ fn wrong_options_are_refused() {
     assert!(refuse(TrainingOptions { schedule, ..good }).contains("`peak` is NaN"));
     let adamw = AdamwOptions { beta_2: 1.0, ..good.adamw };
     assert!(refuse(TrainingOptions { adamw, ..good }).contains("`beta-2` is 1"));
-    let small = Transformer::new(15, 16, 8, 1, 3);
+    let small = small(15, 8, 3);
     let error = run(small, &good, &source).unwrap_err().to_string();
     assert_eq!(error, "the data have a vocabulary of 16 tokens, the model of 15");
 }
@@ -208,7 +212,7 @@ fn progress_tells_losses_and_a_stop_is_heard() {
         if progress.record.step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let options = TrainingOptions { validation_every: 2, validation_batches: 1, ..options(9, 1e-3) };
-    let model = Transformer::new(16, 16, 8, 1, 3);
+    let model = small(16, 8, 3);
     let trained = train(model, &options, &source, Some(&source), None, &mut observe).unwrap();
     assert_eq!(steps, [(1, false, true), (2, true, true), (3, false, true)]);
     assert!(trained.interrupted && trained.records.len() == 3 && trained.evaluations.len() == 1);

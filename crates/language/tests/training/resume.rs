@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use mathesis_algebra::random::Sequence;
 use mathesis_language::data::synthetic::{Copying, Task};
 use mathesis_language::data::{Side, Source};
+use mathesis_language::model::LanguageModel;
 use mathesis_language::training::{
     Checkpoint, Schedule, Storage, Trained, TrainingError, TrainingOptions, train,
 };
 
-use crate::model::Transformer;
+use crate::model::small;
 
 /// Where the child process keeps its checkpoint.
 const FOLDER: &str = "MATHESIS_TEST_CHECKPOINTS";
@@ -31,12 +32,12 @@ fn options() -> TrainingOptions {
     }
 }
 
-fn run(path: &Path, model: &str, options: &TrainingOptions) -> Result<Trained<Transformer>, TrainingError> {
+fn run(path: &Path, model: &str, options: &TrainingOptions) -> Result<Trained<LanguageModel>, TrainingError> {
     let task = Task::Copying(Copying::default());
     let training = task.rows(Side::Training, 4, 1).unwrap();
     let test = task.rows(Side::Test, 4, 1).unwrap();
     let storage = Storage { path: path.to_path_buf(), model: model.to_string() };
-    let model = Transformer::new(training.vocabulary(), 16, 24, 2, 7);
+    let model = small(training.vocabulary(), 24, 7);
     train(model, options, &training, Some(&test), Some(&storage), &mut |_| ControlFlow::Continue(()))
 }
 
