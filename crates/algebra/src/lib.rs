@@ -1,6 +1,7 @@
 //! Numeric multilinear algebra over plain slices: linear operators with declared structure, tensor contraction, convolution.
 //!
 //! - [`convolution`]: three-dimensional convolution layers, forwards and backwards;
+//! - [`few_rows`]: products of a few rows with a large matrix;
 //! - [`hadamard`]: the fast Walsh–Hadamard transform;
 //! - [`monarch`]: products of block-diagonal matrices and digit permutations;
 //! - [`number_format`]: numbers of few bits (bipolar and ternary integers, 8-bit floats, multiplication by addition) and their products;
@@ -10,6 +11,7 @@
 //! - [`tensor`]: dense row-major tensors and products along one of their modes.
 
 pub mod convolution;
+pub mod few_rows;
 pub mod hadamard;
 pub mod monarch;
 pub mod number_format;

@@ -10,5 +10,8 @@
 
 pub mod data;
 mod files;
+pub mod folder;
+pub mod generation;
 pub mod model;
+pub mod text;
 pub mod training;
