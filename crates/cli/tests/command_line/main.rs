@@ -2,6 +2,7 @@
 
 mod check;
 mod eval;
+mod language_training;
 mod regression;
 
 use std::path::{Path, PathBuf};

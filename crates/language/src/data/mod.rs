@@ -10,9 +10,11 @@
 //! Whatever a model is trained on is a [`Source`]: its batch of a number depends on nothing but the number, so that a training
 //! goes on from any step without a state of its own.
 
+pub mod corpus;
 pub mod packing;
 pub mod synthetic;
 pub mod token_file;
+pub mod tokenizer_training;
 pub mod word_problems;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

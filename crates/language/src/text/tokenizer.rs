@@ -15,6 +15,12 @@ pub struct Tokenizer {
 #[error("{0}")]
 pub struct TokenizerError(String);
 
+impl TokenizerError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        TokenizerError(message.into())
+    }
+}
+
 impl Tokenizer {
     /// The tokenizer of a file.
     ///

@@ -39,7 +39,7 @@ pub fn word_problem(seed: u64, side: Side, number: u64) -> WordProblem {
     let turn = Stream::new(seed, number / count).permutation(count as usize);
     let index = turn[(number % count) as usize];
     let (template, tell) = all().nth(index).unwrap_or_else(|| unreachable!("an index below the count"));
-    // Streams of odd numbers, apart from those of the turns in one seed's family by the side.
+    // The turns are of the streams of the seed, the draws of those of its complement.
     let mut random = Sequence::new(Stream::new(!seed, 2 * number + u64::from(side == Side::Test)).bits(0));
     loop {
         let mut draw = Draw { random: &mut random, numbers: Vec::new() };

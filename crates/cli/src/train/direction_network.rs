@@ -1,4 +1,4 @@
-//! `mathesis train`: a file that says what network to train on what; weights and a run folder with a report out.
+//! A network that proposes directions for pressure systems: weights and a run folder with a report out.
 
 use std::path::{Path, PathBuf};
 
@@ -11,49 +11,22 @@ use mathesis_solvers::linear::{
     LinearError, Outside, PressureGrid, RitzOptions, SymmetricOperator, TrainingSet, box_training_set,
     ritz_training_set,
 };
-use mathesis_solvers::statement::{self, StatementError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::Spanned;
 
+use super::Stated;
 use crate::failure::Failure;
 use crate::outcome::{Artefact, Fact, Figure, Outcome, ResultRecord, StatementRow, Tone, Verdict};
 use crate::progress::Monitor;
 use crate::record::{figure, seconds};
 use crate::report::plots::{self, Curve, Ink, Panel};
-use crate::run::RunArguments;
 use crate::solve::csv;
-
-const EXAMPLES: &str = "\
-Examples:
-  mathesis train experiments/dcdm/training.toml
-  mathesis train box.toml --epochs 1 --output runs/first-try
-
-The weights go to the file that the table names, with a copy in the run folder beside the losses and report.html.
-Ctrl-C stops the training and saves the best weights so far.";
-
-/// Arguments of `train`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub struct Arguments {
-    #[command(flatten)]
-    run: RunArguments,
-    /// Train for so many epochs instead of the file's.
-    #[arg(long, value_name = "N")]
-    epochs: Option<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct File {
-    title: Option<String>,
-    direction_network: Spanned<Plan>,
-}
 
 /// The table `[direction-network]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Plan {
+pub struct Plan {
     /// Where the weights go.
     weights: PathBuf,
     #[serde(default)]
@@ -145,18 +118,15 @@ enum Basis {
 /// Train.
 ///
 /// # Errors
-/// [`Failure::Input`] if the file or an argument is wrong, and then nothing is written; else [`Failure::Work`].
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let run = &arguments.run;
-    let (file, text) = run.read()?;
-    let stated: File = statement::read(&text).map_err(|error| Failure::statement(error, &file, &text))?;
-    let span = stated.direction_network.span();
-    let refuse =
-        |message: String| Failure::statement(StatementError::new(message, span.clone()), &file, &text);
-    let mut plan = stated.direction_network.into_inner();
-    plan.epochs = arguments.epochs.unwrap_or(plan.epochs);
+/// [`Failure::Input`] if the plan or an argument is wrong, and then nothing is written; else [`Failure::Work`].
+pub fn run(stated: &Stated<'_>, plan: Spanned<Plan>, epochs: Option<usize>) -> Result<(), Failure> {
+    let run = stated.run;
+    let span = plan.span();
+    let refuse = |message: String| stated.refuse(message, &span);
+    let mut plan = plan.into_inner();
+    plan.epochs = epochs.unwrap_or(plan.epochs);
     plan.seed = run.seed.unwrap_or(plan.seed);
-    let target = run.file.parent().unwrap_or(Path::new("")).join(&plan.weights);
+    let target = stated.beside(&plan.weights);
     if let Some(parent) = target.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
     {
         return Err(refuse(format!("the folder {} for the weights does not exist", parent.display())));
@@ -202,7 +172,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .weights
         .save(&target)
         .map_err(|error| Failure::work(format!("cannot write {}: {error}", target.display())))?;
-    run.conclude(&outcome(stated.title, &plan, config, &set, &training, &target)?)
+    run.conclude(&outcome(stated.title.clone(), &plan, config, &set, &training, &target)?)
 }
 
 fn training_set(grid: &PressureGrid, plan: &Plan) -> Result<TrainingSet, LinearError> {

@@ -1,0 +1,119 @@
+//! `mathesis train` with a table for language models.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{empty, mathesis, unbroken};
+
+const RECORDS: &str = r#"
+title = "Sums"
+
+[language-model]
+folder = "models/sums"
+
+[language-model.data]
+kind = "files"
+files = ["sums.jsonl"]
+validation = 0.2
+time = 24
+batch = 4
+
+[language-model.tokenizer]
+kind = "bpe"
+vocabulary = 280
+
+[language-model.model]
+width = 16
+
+[[language-model.model.blocks]]
+mixer = { kind = "attention", heads = 2 }
+channel = { kind = "swiglu", hidden = 32 }
+
+[language-model.training]
+steps = 12
+validation-every = 5
+checkpoint-every = 4
+"#;
+
+fn write(folder: &Path, name: &str, content: &str) {
+    std::fs::write(folder.join(name), content).expect("written");
+}
+
+fn records(folder: &Path) {
+    let lines: String = (0..60)
+        .map(|k| format!("{{\"prompt\": \"{k} + {}\", \"reply\": \"{}\"}}\n", k + 1, 2 * k + 1))
+        .collect();
+    write(folder, "sums.jsonl", &lines);
+    write(folder, "sums.toml", RECORDS);
+}
+
+#[track_caller]
+fn trained(folder: &Path, arguments: &[&str]) -> Value {
+    let output = mathesis(folder, &[&["train", "sums.toml", "--json", "--quiet"], arguments].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+}
+
+#[test]
+fn a_language_model_is_trained_stopped_and_goes_on() {
+    let folder = TempDir::new().expect("a folder");
+    records(folder.path());
+    let record = trained(folder.path(), &["--steps", "8", "--threads", "1"]);
+    assert_eq!((&record["result"]["iterations"], &record["result"]["resumed_at"]), (&8.into(), &0.into()));
+    let model = folder.path().join("models/sums");
+    let mut names: Vec<_> = std::fs::read_dir(&model)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["checkpoint.safetensors", "model", "training.tokens", "validation.tokens"]);
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        assert!(model.join("model").join(name).is_file(), "{name}");
+    }
+    for name in ["report.html", "steps.csv", "validations.csv", "plots/course.svg"] {
+        assert!(folder.path().join("runs/sums").join(name).is_file(), "{name}");
+    }
+
+    // A checkpoint is neither taken nor thrown away without being asked.
+    let output = mathesis(folder.path(), &["train", "sums.toml", "--quiet"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(unbroken(&output).contains("--resume goes on from it"), "{}", unbroken(&output));
+    let resumed = trained(folder.path(), &["--resume", "--threads", "1"]);
+    assert_eq!((&resumed["result"]["iterations"], &resumed["result"]["resumed_at"]), (&12.into(), &8.into()));
+    let lines = |run: &str| std::fs::read_to_string(folder.path().join(run).join("steps.csv")).expect("read");
+    assert_eq!(lines("runs/sums-2").lines().count(), 13);
+    assert!(lines("runs/sums-2").starts_with(&lines("runs/sums")));
+    let again = trained(folder.path(), &["--restart", "--threads", "1", "--steps", "8"]);
+    assert_eq!(again["result"]["loss"], record["result"]["loss"]);
+    assert_eq!(lines("runs/sums-3"), lines("runs/sums"));
+}
+
+#[test]
+fn wrong_plans_for_language_models_are_refused() {
+    let folder = TempDir::new().expect("a folder");
+    for (from, to, words) in [
+        ("width = 16", "widht = 16", "widht"),
+        ("heads = 2", "heads = 3", "a divisor of the width, 16"),
+        ("steps = 12", "stps = 12", "stps"),
+        ("sums.jsonl\"]", "none.jsonl\"]", "there is no file"),
+        ("vocabulary = 280", "vocabulary = 100", "expected at least 257"),
+        ("steps = 12", "steps = 0", "`steps` is 0"),
+        ("validation = 0.2", "validation = 1.2", "validation is 1.2"),
+        ("kind = \"files\"", "kind = \"fils\"", "fils"),
+    ] {
+        let inside = folder.path().join("inside");
+        std::fs::create_dir(&inside).expect("made");
+        records(&inside);
+        assert!(RECORDS.contains(from), "{from}");
+        write(&inside, "sums.toml", &RECORDS.replacen(from, to, 1));
+        let output = mathesis(&inside, &["train", "sums.toml", "--quiet"]);
+        assert_eq!(output.status.code(), Some(2), "{to}: {}", unbroken(&output));
+        assert!(unbroken(&output).contains(words), "{to}: {}", unbroken(&output));
+        std::fs::remove_file(inside.join("sums.toml")).expect("removed");
+        std::fs::remove_file(inside.join("sums.jsonl")).expect("removed");
+        assert!(empty(&inside), "{to}");
+        std::fs::remove_dir(&inside).expect("removed");
+    }
+}
