@@ -44,6 +44,8 @@ pub struct Monitor {
     step: &'static str,
     display: Display,
     start: Instant,
+    /// Steps that an earlier process has done.
+    before: usize,
     time_limit: Option<Duration>,
     /// Whether the time limit has ended the solve.
     pub out_of_time: bool,
@@ -71,6 +73,7 @@ impl Monitor {
             step: "iteration",
             display,
             start: Instant::now(),
+            before: 0,
             time_limit: None,
             out_of_time: false,
         }
@@ -88,6 +91,15 @@ impl Monitor {
         self
     }
 
+    /// Tell that so many steps were done by an earlier process, and took this one no time.
+    pub fn go_on_from(&mut self, before: usize) {
+        self.before = before;
+        if let Display::Bar(bar) = &self.display {
+            bar.set_position(before as u64);
+            bar.reset_eta();
+        }
+    }
+
     /// Show that `done` of `planned` steps are done, with figures in words; tells whether to go on.
     pub fn show(&mut self, done: usize, planned: usize, figures: &str) -> ControlFlow<()> {
         match &mut self.display {
@@ -101,7 +113,8 @@ impl Monitor {
                 let due = last.unwrap_or(self.start).elapsed() >= LINE_INTERVAL;
                 if due && done > 0 {
                     let elapsed = self.start.elapsed().as_secs_f64();
-                    let left = elapsed / done as f64 * planned.saturating_sub(done) as f64;
+                    let here = done.saturating_sub(self.before).max(1);
+                    let left = elapsed / here as f64 * planned.saturating_sub(done) as f64;
                     let (label, step) = (&self.label, self.step);
                     eprintln!(
                         "{label}: {step} {done} of {planned}, {elapsed:.0} s, about {left:.0} s left; {figures}"

@@ -126,8 +126,12 @@ pub fn run(
     let storage = Storage { path: checkpoint, model: description };
     let mut monitor = Monitor::new("training", run.quiet).counting("step");
     let mut validation = String::new();
+    let mut begun = false;
     let (training, set_aside) = (corpus.training.as_ref(), corpus.validation.as_deref());
     let trained = train(model, &plan.training, training, set_aside, Some(&storage), &mut |progress| {
+        if !std::mem::replace(&mut begun, true) {
+            monitor.go_on_from(progress.record.step as usize - 1);
+        }
         if let Some(Evaluation { loss, accuracy, .. }) = progress.evaluation {
             validation = format!(", validation {loss:.4} ({:.1} % right)", 100.0 * accuracy);
         }

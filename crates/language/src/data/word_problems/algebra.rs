@@ -187,7 +187,7 @@ pub(super) const TEMPLATES: &[Template] = &[
         )
     }),
     ("two-plans", |d| {
-        let (low, gap, months) = (d.number(2..=10), d.number(1..=9), d.number(2..=24));
+        let (low, gap, months) = (d.number(2..=10), d.number(2..=9), d.number(2..=24));
         let (high, less) = (low + gap, d.number(5..=40));
         let (money, more) = (d.money(), less + gap * months);
         let place = d.one(&["gym", "library", "tennis club", "swimming club"]);

@@ -127,7 +127,7 @@ pub(super) const TEMPLATES: &[Template] = &[
     }),
     ("remainder", |d| {
         let (size, full) = (d.number(4..=12), d.number(3..=20));
-        let left = d.number(1..=size - 1);
+        let left = d.number(2..=size - 1);
         let (who, things, total) = (d.person(), d.things(), size * full + left);
         told(
             format!(
