@@ -6,6 +6,7 @@ mod direction_network;
 mod eval;
 mod experiments;
 mod failure;
+mod generate;
 mod outcome;
 mod papers;
 mod progress;
@@ -28,6 +29,7 @@ Examples:
   mathesis solve heat.toml --method collocation --json   another method; the result as JSON
   mathesis check '\\frac{1}{2}' 0.5                         are two answers equal, and why
   mathesis eval gsm8k --model openai:NAME@URL            a benchmark on a model, with a report
+  mathesis generate MODEL --prompt 'The sum of'          text from a language model in a folder
   mathesis papers                                        the published methods and their state
   mathesis reproduce gp-hm --quick                       a published experiment, in about two minutes
 
@@ -52,6 +54,8 @@ enum Verb {
     Check(check::Arguments),
     /// Train the network that a file states, and write its weights and a run folder with a report.
     Train(train::Arguments),
+    /// Go on from a text, or answer a chat, with a language model in a folder.
+    Generate(Box<generate::Arguments>),
     /// Run a benchmark on a model, resumable, and write a run folder with every transcript.
     Eval(Box<eval::Arguments>),
     /// Compare two runs of one benchmark, problem by problem, with paired tests.
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         Verb::Solve(arguments) => solve::run(&arguments),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Train(arguments) => train::run(&arguments),
+        Verb::Generate(arguments) => generate::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Papers(arguments) => papers::run(&arguments),
