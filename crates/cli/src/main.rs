@@ -6,6 +6,7 @@ mod direction_network;
 mod eval;
 mod experiments;
 mod failure;
+mod make;
 mod outcome;
 mod papers;
 mod progress;
@@ -56,6 +57,8 @@ enum Verb {
     Eval(Box<eval::Arguments>),
     /// Compare two runs of one benchmark, problem by problem, with paired tests.
     Compare(compare::Arguments),
+    /// Make problems or a data set by a recipe, and write a run folder with the records.
+    Make(make::Arguments),
     /// List the published methods with their state.
     Papers(papers::Arguments),
     /// Run a published experiment and set the measured figures beside the published ones.
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Make(arguments) => make::run(&arguments),
         Verb::Papers(arguments) => papers::run(&arguments),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
     };
