@@ -17,7 +17,7 @@ use mathesis_reasoning::statistics::interval::{student_t, wilson};
 use mathesis_reasoning::suites::generate::{Item, generate, items};
 use mathesis_reasoning::suites::{
     Data, DataFile, Grader, Metrics, Prompter, Record, Reply, Settings, Strategy, Suite, SuiteError, Verdict,
-    aggregate, grade,
+    aggregate, aops_live, grade,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -604,6 +604,10 @@ impl Conclusion<'_> {
                 .map(|(value, score)| format!("{value} {}", page::percent(score.accuracy.value)))
                 .collect();
             row(category, values.join(", "));
+        }
+        for (name, score, drop) in aops_live::windows(metrics).into_iter().skip(1) {
+            let value = page::percent(score.accuracy.value);
+            row(name, format!("{value}, {drop:.2} % below the first window"));
         }
         if let Some((spent, currency)) = self.spent.filter(|(_, currency)| !currency.is_empty()) {
             row("cost", format!("{:.4} {currency}", spent.money()));

@@ -116,8 +116,11 @@ fn group(fields: &Map<String, Value>, by: Option<&str>) -> String {
     }
 }
 
+/// A row and its text.
+type TextRow = (Origin, Map<String, Value>, String);
+
 /// The rows of a table in memory, with their texts.
-fn rows(path: &Path, contents: &Contents) -> Result<Vec<(Origin, Map<String, Value>, String)>, SuiteError> {
+fn rows(path: &Path, contents: &Contents) -> Result<Vec<TextRow>, SuiteError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut source = Source::new(folder.to_path_buf());
     let columns = contents.columns();

@@ -10,7 +10,7 @@
 //! fewer than `n` words has no n-gram, so that it is found by the first rule alone.
 //!
 //! The first rule is one pass of an Aho-Corasick automaton over all texts of all sets, the second one pass of a rolling
-//! hash over a table of all n-grams, whose words are compared ([`ngrams`](mod@ngrams)).
+//! hash over a table of all n-grams, whose words are compared.
 
 mod files;
 mod ngrams;

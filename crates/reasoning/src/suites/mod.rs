@@ -13,6 +13,7 @@
 //! [`carp`] and [`arqmath`] have records and scores of their own kind.
 
 pub mod aggregate;
+pub mod aops_live;
 pub mod arqmath;
 pub mod carp;
 pub mod compare;
@@ -91,6 +92,7 @@ impl Suite {
             asdiv::suite(),
             svamp::suite(),
             multiarith::suite(),
+            aops_live::suite(),
         ]
     }
 
@@ -118,10 +120,12 @@ impl Suite {
         })
     }
 
-    /// The settings of this suite, from those given and the defaults. Those of all suites are among them.
+    /// The settings of this suite, from those given and the defaults. Those of all suites are among them; one of its own
+    /// stands for one of all suites with the same name, which then has another default.
     pub fn settings(&self, given: &[(String, String)]) -> Result<Settings, SuiteError> {
-        let known: Vec<Setting> =
-            settings::common().into_iter().chain(self.settings.iter().cloned()).collect();
+        let is_own = |setting: &Setting| self.settings.iter().any(|own| own.key == setting.key);
+        let of_all = settings::common().into_iter().filter(|setting| !is_own(setting));
+        let known: Vec<Setting> = of_all.chain(self.settings.iter().cloned()).collect();
         Ok(Settings::new(&known, given)?)
     }
 
