@@ -2,6 +2,7 @@
 
 mod check;
 mod compare;
+mod decontaminate;
 mod direction_network;
 mod eval;
 mod experiments;
@@ -57,6 +58,8 @@ enum Verb {
     Eval(Box<eval::Arguments>),
     /// Compare two runs of one benchmark, problem by problem, with paired tests.
     Compare(compare::Arguments),
+    /// Leave out the records that hold text of a benchmark, or show how much of them a corpus holds.
+    Decontaminate(decontaminate::Arguments),
     /// Make problems or a data set by a recipe, and write a run folder with the records.
     Make(make::Arguments),
     /// List the published methods with their state.
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Decontaminate(arguments) => decontaminate::run(&arguments),
         Verb::Make(arguments) => make::run(&arguments),
         Verb::Papers(arguments) => papers::run(&arguments),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),

@@ -81,6 +81,15 @@ impl RunFolder {
         written.map_err(|error| Failure::file("write", &path, &error))
     }
 
+    /// Begin a file that is written bit by bit.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn create(&self, name: &str) -> Result<fs::File, Failure> {
+        let path = self.temporary.path().join(name);
+        fs::File::create(&path).map_err(|error| Failure::file("write", &path, &error))
+    }
+
     /// Give the folder its name; returns it.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The binary from outside: examples are solved to the accuracy that they promise, wrong input is explained and leaves nothing.
 
+mod aops_live;
 mod check;
 mod eval;
 mod regression;
