@@ -101,7 +101,7 @@ fn scale(threads: usize, folder: &Path) -> Result<(), Box<dyn std::error::Error>
             let mut posts = Vec::with_capacity(5);
             for number in 1..=5 {
                 let mut text = random.words(&vocabulary, 80);
-                if number == 1 && id % 100 == 0 {
+                if number == 1 && id.is_multiple_of(100) {
                     let words: Vec<&str> =
                         texts[id / 100 % texts.len()].split(' ').skip(7).take(10).collect();
                     text = format!("{text} {}", words.join(" "));

@@ -207,7 +207,7 @@ pub fn run(text: &str, arguments: &Arguments) -> Result<(), Failure> {
     let mut seen = 0usize;
     let mut runner = Runner::open(&work, |progress| {
         seen += 1;
-        if seen % 256 != 0 {
+        if !seen.is_multiple_of(256) {
             return ControlFlow::Continue(());
         }
         let report = progress.report;

@@ -120,7 +120,7 @@ fn plan(id: usize, random: &mut Random, made: &mut Archive, plans: &mut BTreeMap
     let mark = format!("T{id:04}");
     let answer = random.below(900) + 2;
     // Half of the threads are for the benchmark; of them some at its first moment, some just before.
-    let is_new = id / KINDS % 2 == 0;
+    let is_new = (id / KINDS).is_multiple_of(2);
     let date = match (is_new, id / KINDS % 6) {
         (true, 0) => "2024-01-01T00:00:00Z".to_string(),
         (true, _) => format!("2024-{:02}-{:02}T12:00:00Z", 1 + random.below(8), 1 + random.below(28)),
@@ -354,11 +354,11 @@ fn plan(id: usize, random: &mut Random, made: &mut Archive, plans: &mut BTreeMap
         .collect();
     let line = json!({"id": id, "category": "High School Math", "crawled": 20, "posts": posted});
     // Some threads were crawled before, and some lines are torn.
-    if id % 48 == 0 {
+    if id.is_multiple_of(48) {
         made.lines.push(json!({"id": id, "crawled": 10, "posts": posted}).to_string());
         count(&mut made.truth, "import", Some(("older copy", false)), 0);
     }
-    if id % 60 == 0 {
+    if id.is_multiple_of(60) {
         made.lines.push(line.to_string()[..40].to_string());
         count(&mut made.truth, "import", Some(("unreadable", true)), 0);
     }
