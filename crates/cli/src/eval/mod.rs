@@ -622,10 +622,10 @@ impl Conclusion<'_> {
         if let Some(scores) = &metrics.expressions {
             row("ExprAcc", page::percent(scores.accuracy));
             let [first, middle, last] = scores.failures.shares().map(page::percent);
-            row(
-                "wrong ones fail",
-                format!("at the first expression {first}, between {middle}, at the last {last}"),
-            );
+            if scores.failures.right < metrics.replies {
+                let places = format!("at the first expression {first}, between {middle}, at the last {last}");
+                row("wrong ones fail", places);
+            }
         }
         if let Some(ways) = &metrics.trajectories {
             let ended: Vec<String> =

@@ -125,7 +125,9 @@ pub fn call(tool: &str, arguments: &[Argument]) -> Called {
         ("base_conversion", [Argument::Text(number), Argument::Text(base)]) => {
             competition::base_conversion(number, base)
         }
-        ("is_equal", [Argument::Text(left), Argument::Text(right)]) => competition::is_equal(left, right),
+        ("is_equal", [Argument::Text(left), Argument::Text(right)]) => {
+            competition::is_equal(left, right, &budget)
+        }
         ("finish", [Argument::Text(text)]) => Ok(Output::Text(text.clone())),
         _ => error(&format!("未知工具或参数错误 {tool}")),
     }

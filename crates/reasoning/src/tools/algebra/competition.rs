@@ -5,10 +5,9 @@ use mathesis_symbolic::{Expr, Polynomial, Rational};
 use num_bigint::BigUint;
 
 use super::{
-    Called, LONGEST_TEXT, NOT_READ, Output, TOO_LARGE, ToolError, error, expression, parse, simplified,
+    Called, LONGEST_TEXT, Output, TOO_LARGE, ToolError, error, expression, parse, relations, simplified,
     written_out,
 };
-use crate::answers::carp::is_same;
 
 const NO_SQUARE: &str = "无法配方：需要只含一个未知数的二次式";
 const NO_REMAINDER: &str = "无法求余数：需要两个数，除数不为零";
@@ -64,14 +63,31 @@ pub(super) fn base_conversion(number: &str, base: &str) -> Called {
     }
 }
 
-/// Whether two expressions or relations are the same: `True` or `False`, as the benchmark's tool says it.
-pub(super) fn is_equal(left: &str, right: &str) -> Called {
+/// Whether two expressions are equal, or two relations the same up to their direction: `True` or `False`, as the
+/// benchmark's tool says it.
+pub(super) fn is_equal(left: &str, right: &str, budget: &Budget) -> Called {
     let (left, right) = (parse(left)?, parse(right)?);
-    // Both are read as mathematics: what has no value equals nothing.
-    if [&left, &right].iter().any(|formula| formula.to_expr().is_some_and(|value| value.is_undefined())) {
-        return error(NOT_READ);
-    }
-    Ok(Output::Text(if is_same(&left, &right) { "True" } else { "False" }.into()))
+    let is_zero = |a: &Expr, b: &Expr| -> Result<bool, ToolError> {
+        let difference = simplified(&(a - b), budget)?;
+        Ok(difference.is_zero() || difference.sign_of_constant(budget) == Some(0))
+    };
+    let is_same = match (relations(&left)?, relations(&right)?) {
+        (None, None) => is_zero(&expression(&left)?, &expression(&right)?)?,
+        (Some(left), Some(right)) if left.len() == right.len() => {
+            let mut is_same = true;
+            for (a, b) in left.iter().zip(&right) {
+                let is_as_it_stands =
+                    a.relation == b.relation && is_zero(&a.left, &b.left)? && is_zero(&a.right, &b.right)?;
+                let is_turned = Some(a.relation) == b.relation.mirrored()
+                    && is_zero(&a.left, &b.right)?
+                    && is_zero(&a.right, &b.left)?;
+                is_same &= is_as_it_stands || is_turned;
+            }
+            is_same
+        }
+        _ => false,
+    };
+    Ok(Output::Text(if is_same { "True" } else { "False" }.into()))
 }
 
 /// The value of digits in a base.
