@@ -208,9 +208,10 @@ fn number_of(call: &Call, known: &[String]) -> usize {
 
 fn questions() -> Vec<String> {
     let (given, folder) = problems();
-    let (key, value) = given[0].split_once('=').unwrap();
+    let given = [given[0], "exemplars=fixed"].map(|text| text.split_once('=').unwrap());
+    let given = given.map(|(key, value)| (key.to_string(), value.to_string()));
     let suite = Suite::open("carp").unwrap();
-    let settings = suite.settings(&[(key.to_string(), value.to_string())]).unwrap();
+    let settings = suite.settings(&given).unwrap();
     let (data, _) = suite.load(&folder, &settings).unwrap();
     spread(&data).into_iter().map(|problem| problem.question.trim().to_string()).collect()
 }
@@ -544,6 +545,6 @@ fn sitting() {
             .map_err(|kind| Failure::new(kind, "script"))
     })
     .behaving(Behaviour { latency: Duration::from_millis(2), spread: 0.5, ..Behaviour::default() });
-    let result = run(&folder.join("log"), model, "deli", &[], 1);
+    let result = run(&folder.join("log"), model, "deli", &["exemplars=fixed"], 1);
     std::fs::write(folder.join("result"), result.bytes).unwrap();
 }

@@ -29,7 +29,7 @@ use written::Written;
 /// The longest argument that is read, in bytes.
 const LONGEST_TEXT: usize = 4000;
 /// The time for one call.
-const TIME: Duration = Duration::from_millis(60);
+pub(crate) const TIME: Duration = Duration::from_millis(60);
 
 /// An argument of a call.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]

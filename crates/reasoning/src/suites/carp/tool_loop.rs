@@ -12,13 +12,14 @@
 //! context overflows it goes on with a sentence that says so; here the loop ends with the last output.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::super::dialogue::{Asker, Interruption};
 use super::super::trajectory::{Stage, ToolUse, Turn};
 use super::action::{Action, shown, unwrapped};
 use super::words::{Room, Words};
 use crate::models::{Message, Role};
-use crate::tools::algebra::{TOOLS, call};
+use crate::tools::algebra::{TIME, TOOLS, call};
 
 /// The answer of a loop that comes to none.
 pub(super) const NO_ANSWER: &str = "-10000";
@@ -160,7 +161,8 @@ async fn run_once(
 }
 
 /// The output of a tool; `None` where the model has to write it. A call takes less than a tenth of a second and is made
-/// where it is: on threads of their own many of them would share the processor, and their time limit with it.
+/// where it is: on threads of their own many of them would share the processor, and their time limit with it. One that
+/// runs out of time is made again, as it may have waited for another program; what it says decides what is asked next.
 fn computed(
     action: Option<&Action>,
     feedback: bool,
@@ -175,7 +177,12 @@ fn computed(
     let used = tools.entry(name.to_string()).or_default();
     used.calls += 1;
     let action = action.filter(known)?;
-    match call(&action.tool, &action.arguments) {
+    let begun = Instant::now();
+    let mut outcome = call(&action.tool, &action.arguments);
+    if outcome.is_err() && begun.elapsed() >= TIME {
+        outcome = call(&action.tool, &action.arguments);
+    }
+    match outcome {
         Ok(output) => Some(shown(&output)),
         Err(error) => {
             used.refused += 1;
