@@ -79,7 +79,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let total: Duration = times.values().map(|(total, _, _)| *total).sum();
     println!("{agreed} of {} agree; {total:?} in all, mean {:?}", calls.len(), total / calls.len() as u32);
     for (name, input) in hostile() {
-        let mut longest = Duration::ZERO;
+        let mut longest = (Duration::ZERO, "");
         let mut outcomes = 0;
         for tool in TOOLS {
             let text = Argument::Text(input.clone());
@@ -95,10 +95,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             };
             let start = Instant::now();
             outcomes += usize::from(call(tool, &arguments).is_ok());
-            longest = longest.max(start.elapsed());
+            longest = longest.max((start.elapsed(), tool));
         }
+        let (time, tool) = longest;
         println!(
-            "hostile: {name:22} longest {longest:?}, {outcomes} of {} tools have an output",
+            "hostile: {name:22} longest {time:?} ({tool}), {outcomes} of {} tools have an output",
             TOOLS.len()
         );
     }
