@@ -14,6 +14,7 @@ const NO_REMAINDER: &str = "无法求余数：需要两个数，除数不为零"
 const NO_NUMERAL: &str = "无法转换进制：需要形如 204_5 的数和 2 到 36 的进制";
 
 /// a x² + b x + c as a (x + b/2a)² + c − b²/4a.
+/// The benchmark's tool has a square such as (2 x + 1)² as it is, here it becomes 4 (x + 1/2)².
 pub(super) fn complete_the_square(text: &str, budget: &Budget) -> Called {
     let simple = simplified(&expression(&parse(text)?)?, budget)?;
     let symbols = simple.symbols();
