@@ -7,24 +7,31 @@
 //! 2. [`grade`](mod@grade): records and a [`Grader`] make grades, without any model;
 //! 3. [`aggregate`](mod@aggregate): graded records make [`Metrics`].
 //!
+//! A strategy that asks several times for a problem is a [`Dialogue`], and one that asks for programs has a stage between the
+//! first two, `program`; both leave a [`Trajectory`] in the reply.
+//!
 //! [`compare`](mod@compare) sets two graded runs side by side. Every published suite is a file of its own, and
 //! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
 //!
-//! [`carp`] and [`arqmath`] have records and scores of their own kind.
+//! [`carp`] and [`arqmath`] have scores of their own kind.
 
 pub mod aggregate;
 pub mod aops_live;
 pub mod arqmath;
 pub mod carp;
 pub mod compare;
+mod dialogue;
 pub mod from_file;
 pub mod generate;
 pub mod grade;
 mod problem;
+#[cfg(target_os = "linux")]
+pub mod program;
 mod prompt;
 mod record;
 mod settings;
 mod source;
+mod trajectory;
 
 mod asdiv;
 mod gsm8k;
@@ -37,12 +44,14 @@ mod svamp;
 use std::path::{Path, PathBuf};
 
 pub use aggregate::{Metrics, aggregate};
+pub use dialogue::{Asker, Dialogue, Interruption, Solving};
 pub use grade::{Grade, Grader, Verdict};
 pub use problem::{Exemplar, Origin, Problem};
-pub use prompt::{Prompter, ReplyLanguage, Strategy};
+pub use prompt::{Procedure, Prompter, ReplyLanguage, Strategy};
 pub use record::{Ending, Record, RecordError, Reply};
 pub use settings::{Kind, Setting, SettingError, Settings};
 pub use source::{BadRow, DataFile, Row, Source};
+pub use trajectory::{EndCount, Form, Stage, ToolUse, Trajectories, Trajectory, Turn};
 
 /// A benchmark.
 pub struct Suite {
@@ -92,6 +101,7 @@ impl Suite {
             asdiv::suite(),
             svamp::suite(),
             multiarith::suite(),
+            carp::suite(),
             aops_live::suite(),
         ]
     }
@@ -120,12 +130,10 @@ impl Suite {
         })
     }
 
-    /// The settings of this suite, from those given and the defaults. Those of all suites are among them; one of its own
-    /// stands for one of all suites with the same name, which then has another default.
+    /// The settings of this suite, from those given and the defaults. Those of all suites are among them, perhaps with
+    /// defaults of this one.
     pub fn settings(&self, given: &[(String, String)]) -> Result<Settings, SuiteError> {
-        let is_own = |setting: &Setting| self.settings.iter().any(|own| own.key == setting.key);
-        let of_all = settings::common().into_iter().filter(|setting| !is_own(setting));
-        let known: Vec<Setting> = of_all.chain(self.settings.iter().cloned()).collect();
+        let known = settings::of(&self.settings, &self.strategies);
         Ok(Settings::new(&known, given)?)
     }
 
