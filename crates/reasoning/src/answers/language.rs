@@ -1,7 +1,7 @@
 //! Numbers as languages write them: native digits, separators, number words, Chinese numerals.
 
 /// A language that decides how numbers and answer sentences are written. The names are ISO 639-1 codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum Language {

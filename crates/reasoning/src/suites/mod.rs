@@ -7,8 +7,8 @@
 //! 2. [`grade`](mod@grade): records and a [`Grader`] make grades, without any model;
 //! 3. [`aggregate`](mod@aggregate): graded records make [`Metrics`].
 //!
-//! [`compare`](mod@compare) sets two graded runs side by side. Every published suite is a file of its own, and
-//! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
+//! [`compare`](mod@compare) sets two graded runs side by side, [`languages`](mod@languages) the languages of one run.
+//! Every published suite is a file of its own, and [`from_file`](mod@from_file) makes a suite of a file that a user writes.
 //!
 //! [`carp`] and [`arqmath`] have records and scores of their own kind.
 
@@ -19,6 +19,7 @@ pub mod compare;
 pub mod from_file;
 pub mod generate;
 pub mod grade;
+pub mod languages;
 mod problem;
 mod prompt;
 mod record;
@@ -39,6 +40,7 @@ pub use aggregate::{Metrics, aggregate};
 pub use grade::{Grade, Grader, Verdict};
 pub use problem::{Exemplar, Origin, Problem};
 pub use prompt::{Prompter, ReplyLanguage, Strategy};
+pub(crate) use prompt::{TEMPLATE, language_name, template};
 pub use record::{Ending, Record, RecordError, Reply};
 pub use settings::{Kind, Setting, SettingError, Settings};
 pub use source::{BadRow, DataFile, Row, Source};
