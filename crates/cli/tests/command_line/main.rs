@@ -2,6 +2,7 @@
 
 mod check;
 mod eval;
+mod multilingual;
 mod regression;
 
 use std::path::{Path, PathBuf};
