@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use mathesis_reasoning::models::calls::Spending;
 use mathesis_reasoning::suites::aggregate::Score;
-use mathesis_reasoning::suites::languages::Languages;
+use mathesis_reasoning::suites::languages::{Languages, probability};
 use mathesis_reasoning::suites::{DataFile, Grade, Metrics, Record, Reply, Verdict};
 
 use crate::report::page::{STYLE, escape, mathml};
@@ -183,8 +183,8 @@ fn languages(page: &mut String, head: &Head<'_>) {
             format!("{} – {}", pair.first.code(), pair.second.code()),
             test.only_first.to_string(),
             test.only_second.to_string(),
-            format!("{:.4}", test.exact),
-            format!("{:.4}", pair.corrected),
+            probability(test.exact),
+            probability(pair.corrected),
         ]
     });
     table(page, &["languages", "only the first", "only the second", "p", "corrected"], rows);

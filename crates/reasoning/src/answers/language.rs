@@ -69,9 +69,10 @@ const ZEROS: [char; 14] = [
 
 /// The value of a decimal digit of any script.
 pub(crate) fn digit(character: char) -> Option<u32> {
-    character.to_digit(10).or_else(|| {
-        ZEROS.iter().map(|zero| (character as u32).wrapping_sub(*zero as u32)).find(|value| *value < 10)
-    })
+    if character.is_ascii() {
+        return character.to_digit(10);
+    }
+    ZEROS.iter().map(|zero| (character as u32).wrapping_sub(*zero as u32)).find(|value| *value < 10)
 }
 
 /// Digits of all scripts as ASCII digits, full-width forms as ASCII.

@@ -8,12 +8,13 @@ use super::language::digit;
 use super::{Extracted, Verdict};
 
 pub(super) fn extract(response: &str) -> Option<Extracted> {
-    Some(match last_chain(response) {
-        Some(chain) => {
-            Extracted { answer: last_number(&without_commas(chain)), rule: "last number without its sign" }
-        }
-        None => Extracted { answer: "0.0".into(), rule: "no number counts as zero" },
-    })
+    let answer = match last_chain(response) {
+        None => return Some(Extracted { answer: "0.0".into(), rule: "no number counts as zero" }),
+        // Most answers are whole numbers.
+        Some(chain) if chain.bytes().all(|byte| byte.is_ascii_digit()) => chain.to_string(),
+        Some(chain) => last_number(&without_commas(chain)),
+    };
+    Some(Extracted { answer, rule: "last number without its sign" })
 }
 
 /// The last digits of a text with all before them that hang together by single commas and points. What stands before
@@ -57,12 +58,15 @@ fn last_number(chain: &[u8]) -> String {
     let last = chain.rsplit(|byte| *byte == b',').next().unwrap_or_default();
     let groups: Vec<&[u8]> = last.split(|byte| *byte == b'.').collect();
     // Matches take two groups each from the left.
-    let pair = if groups.len() % 2 == 0 { groups.len() - 2 } else { groups.len() - 1 };
+    let pair = groups.len() - if groups.len().is_multiple_of(2) { 2 } else { 1 };
     String::from_utf8(groups[pair..].join(&b'.')).unwrap_or_default()
 }
 
 pub(super) fn equal(gold: &str, answer: &str) -> Verdict {
-    let value = |text: &str| text.trim().replace(',', "").parse::<f64>();
+    let value = |text: &str| match text.trim() {
+        text if text.contains(',') => text.replace(',', "").parse::<f64>(),
+        text => text.parse(),
+    };
     match (value(gold), value(answer)) {
         (Ok(gold), Ok(answer)) if (gold - answer).abs() < 1e-3 => Verdict::equal("numbers within 0.001"),
         (Ok(_), Ok(_)) => Verdict::different("numbers 0.001 or more apart"),

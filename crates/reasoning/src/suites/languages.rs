@@ -206,7 +206,7 @@ impl Languages {
                 let both = [pair.first, pair.second];
                 both.contains(&Language::En) && both.contains(&score.language) && score.gap.is_some()
             });
-            row.push(with_english.map_or(String::new(), |pair| format!("{:.4}", pair.mcnemar.exact)));
+            row.push(with_english.map_or(String::new(), |pair| probability(pair.mcnemar.exact)));
             row.extend([score.replies.in_script, score.replies.in_language].map(percent));
             rows.push(row);
         }
@@ -242,6 +242,11 @@ impl Languages {
             means.iter().map(line).collect::<String>(),
         )
     }
+}
+
+/// A p-value for tables: four digits behind the point, or as a power of ten where these would be zero.
+pub fn probability(p: f64) -> String {
+    if p >= 1e-4 || p == 0.0 { format!("{p:.4}") } else { format!("{p:.0e}") }
 }
 
 #[cfg(test)]
@@ -306,6 +311,11 @@ mod tests {
         let latex = report.latex();
         assert_eq!(latex.matches("\\\\\n").count(), 5);
         assert!(latex.contains("fr & 2 & 50.0 & "), "{latex}");
+    }
+
+    #[test]
+    fn small_probabilities_are_not_zero() {
+        assert_eq!([0.04321, 1e-4, 9.2e-5, 1.0].map(probability), ["0.0432", "0.0001", "9e-5", "1.0000"]);
     }
 
     #[test]

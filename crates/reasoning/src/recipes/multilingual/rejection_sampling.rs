@@ -1,7 +1,7 @@
 //! Multilingual rejection sampling (xRFT): several solutions of each training question from the trained model itself, of
 //! which those are kept that are right and different.
 //!
-//! A path is kept if its answer equals the reference, every annotation holds in rational numbers, and no other path of the
+//! A path is kept if its last number is the answer, every annotation holds in rational numbers, and no other path of the
 //! question has the same sequence of formulas; of those with one sequence the path stays whose wording is farthest, by
 //! edit distance, from the reference and what is kept already. The published number of samples and temperature are
 //! unknown; the defaults, 100 at temperature 0.7, are those recalled of the rejection sampling that it extends (Yuan et al.
@@ -10,10 +10,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::edit_distance::Wording;
-use super::formulas::{Strictness, check_solution, equations};
+use super::formulas::{Finding, Strictness, check_solution, equations};
 use super::records::Instruction;
 use super::translation::Translation;
-use crate::answers::{self, Options};
 use crate::models::calls::{Calls, Outcome, Spending, Stop};
 use crate::models::{Message, Request, Sampling};
 use crate::suites::SuiteError;
@@ -55,9 +54,9 @@ pub struct PathCounts {
     pub sampled: usize,
     /// Without a complete reply.
     pub incomplete: usize,
-    /// With another answer, or none.
+    /// With another last number than the answer, or none.
     pub wrong: usize,
-    /// With a right answer and a formula that does not hold, or another last number.
+    /// With the right answer and a formula that does not hold, or digits that must not be there.
     pub unsound: usize,
     /// Right and sound, with the formulas of another one that is kept, or the reference itself.
     pub repeated: usize,
@@ -139,9 +138,6 @@ impl Sampler {
     /// The paths that are kept.
     fn choose(&self, question: &Translation, outcomes: &[Outcome]) -> (Vec<Translation>, PathCounts) {
         let mut counts = PathCounts { sampled: outcomes.len(), ..PathCounts::default() };
-        let options = Options { language: Some(question.language), ..Options::default() };
-        let reference =
-            answers::extract(&question.answer, &options).map_or(String::new(), |found| found.answer);
         let mut sound: Vec<&str> = Vec::new();
         for outcome in outcomes {
             let Outcome::Answered(sample) = outcome else {
@@ -149,11 +145,11 @@ impl Sampler {
                 continue;
             };
             let path = sample.text.trim();
-            let is_right = answers::extract(path, &options)
-                .is_some_and(|found| answers::check(&reference, &found.answer, &options).is_equal());
-            if !is_right {
+            // The model has learnt to end with the line of the reference, whose number is written as in English.
+            let findings = check_solution(path, &question.answer, self.strictness);
+            if findings.iter().any(|finding| matches!(finding, Finding::LastNumber(_) | Finding::NoNumber)) {
                 counts.wrong += 1;
-            } else if !check_solution(path, &question.answer, self.strictness).is_empty() {
+            } else if !findings.is_empty() {
                 counts.unsound += 1;
             } else {
                 sound.push(path);
@@ -202,7 +198,7 @@ pub fn different(reference: &str, solutions: &[&str], strictness: Strictness) ->
 mod tests {
     use super::*;
     use crate::answers::Language;
-    use crate::models::calls::{Log, Options as CallOptions};
+    use crate::models::calls::{Log, Options};
     use crate::models::{Sample, ScriptedModel};
 
     const REFERENCE: &str = "Sie hat <<48/2=24>>24, also <<48+24=72>>72.\n#### 72";
@@ -229,7 +225,7 @@ mod tests {
         let paths = [
             "Das sind <<48*1.5=72>>72.\n#### 72",
             "Das sind <<48*1.5=72>>72, ja.\n#### 72",
-            "Das sind <<48*2=96>>96.\n#### 96",
+            "Das sind <<48*2=96>>96.\n#### 7,2",
             "Das sind <<48*1.6=72>>72.\n#### 72",
             "keine Ahnung",
             "",
@@ -241,7 +237,7 @@ mod tests {
         });
         let folder = tempfile::tempdir().unwrap();
         let log = std::sync::Arc::new(Log::open(folder.path()).unwrap());
-        let calls = Calls::new(std::sync::Arc::new(model), log, CallOptions::default()).unwrap();
+        let calls = Calls::new(std::sync::Arc::new(model), log, Options::default()).unwrap();
         let question = Translation {
             id: "1".into(),
             language: Language::De,
