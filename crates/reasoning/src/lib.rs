@@ -4,10 +4,10 @@
 //! - [`models`]: ask a language model, with every reply kept, limits obeyed and money counted.
 //! - [`tools`]: what a model may call while it solves a problem: algebra, and Python in a sandbox.
 //! - [`decontamination`]: find records that hold text of a benchmark.
-//! - [`recipes`]: data sets made by stages of models and rules.
 //! - [`retrieval`]: search texts, and score rankings against human judgements.
 //! - [`statistics`]: how sure a score is, and whether two models differ.
 //! - [`suites`]: benchmarks: problems, prompts, replies, grades, reports.
+//! - [`recipes`]: data sets made from other data and from what models write.
 
 pub mod answers;
 pub mod decontamination;

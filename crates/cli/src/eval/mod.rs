@@ -1,7 +1,7 @@
 //! `mathesis eval`: a benchmark on a model, or on replies that are there; a run folder with every transcript out.
 
 mod arqmath;
-mod page;
+pub mod page;
 mod programs;
 
 pub use page::percent;
@@ -16,6 +16,7 @@ use mathesis_reasoning::models::calls::{Calls, Caps, Limits, Log, Options, Price
 use mathesis_reasoning::models::{Identity, Model, open};
 use mathesis_reasoning::statistics::interval::{student_t, wilson};
 use mathesis_reasoning::suites::generate::{Item, generate, items};
+use mathesis_reasoning::suites::languages::{Languages, languages};
 use mathesis_reasoning::suites::{
     Data, DataFile, Grader, Metrics, Prompter, Record, Reply, Settings, Strategy, Suite, SuiteError, Verdict,
     aggregate, aops_live, grade,
@@ -540,11 +541,19 @@ impl Conclusion<'_> {
     fn write(&self) -> Result<(), Failure> {
         let Conclusion { arguments, plan, records, .. } = self;
         let metrics = aggregate::aggregate(records, &plan.grader);
-        let files = [
+        let languages = languages(records);
+        let mut files = vec![
             ("report.html", "tables and every transcript"),
             ("metrics.json", "the scores: the same for the same replies"),
             ("records.jsonl", "a line for each problem: prompt, replies, what was found in them, verdicts"),
         ];
+        if languages.is_some() {
+            files.extend([
+                ("languages.json", "scores by language: gaps to English, paired tests, languages of replies"),
+                ("languages.csv", "the table of these"),
+                ("languages.tex", "the same for LaTeX"),
+            ]);
+        }
         let run = RunRecord {
             name: self.name,
             suite: &plan.suite.name,
@@ -579,6 +588,11 @@ impl Conclusion<'_> {
         Record::write(records, &mut lines).map_err(Failure::work)?;
         folder.write("records.jsonl", lines)?;
         folder.write("metrics.json", json_text(&metrics)?)?;
+        if let Some(languages) = &languages {
+            folder.write("languages.json", json_text(languages)?)?;
+            folder.write("languages.csv", languages.csv())?;
+            folder.write("languages.tex", languages.latex())?;
+        }
         let model = self.model.map(|model| model.identity().model.clone());
         let head = page::Head {
             title: format!("{} · {}", plan.suite.name, model.as_deref().unwrap_or("recorded replies")),
@@ -587,6 +601,7 @@ impl Conclusion<'_> {
             settings: plan.settings.values(),
             files: &plan.files,
             spent: self.spent,
+            languages: languages.as_ref(),
         };
         folder.write("report.html", page::page(&head, &metrics, records))?;
         folder.write("run.json", json_text(&run)?)?;
@@ -596,12 +611,12 @@ impl Conclusion<'_> {
             value["folder"] = folder.display().to_string().into();
             println!("{}", serde_json::to_string_pretty(&value).map_err(Failure::work)?);
         } else if !arguments.quiet {
-            println!("{}", self.summary(&metrics, &folder));
+            println!("{}", self.summary(&metrics, languages.as_ref(), &folder));
         }
         std::io::stdout().flush().map_err(Failure::work)
     }
 
-    fn summary(&self, metrics: &Metrics, folder: &Path) -> Table {
+    fn summary(&self, metrics: &Metrics, languages: Option<&Languages>, folder: &Path) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         let mut row = |name: &str, value: String| {
@@ -644,6 +659,19 @@ impl Conclusion<'_> {
         for (name, score, drop) in aops_live::windows(metrics).into_iter().skip(1) {
             let value = page::percent(score.accuracy.value);
             row(name, format!("{value}, {drop:.2} % below the first window"));
+        }
+        if let Some(languages) = languages {
+            row("mean of languages", page::percent(languages.mean));
+            if let Some(mean) = languages.mean_without_english {
+                row("without English", page::percent(mean));
+            }
+            let gaps: Vec<String> = (languages.languages.iter())
+                .filter_map(|score| Some((score.language, score.gap?)))
+                .map(|(language, gap)| format!("{} {:+.1}", language.code(), 100.0 * gap.difference))
+                .collect();
+            if !gaps.is_empty() {
+                row("points below English", gaps.join(", "));
+            }
         }
         if let Some((spent, currency)) = self.spent.filter(|(_, currency)| !currency.is_empty()) {
             row("cost", format!("{:.4} {currency}", spent.money()));

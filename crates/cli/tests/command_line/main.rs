@@ -3,6 +3,7 @@
 mod aops_live;
 mod check;
 mod eval;
+mod multilingual;
 mod regression;
 
 use std::path::{Path, PathBuf};

@@ -1,11 +1,13 @@
-//! Recipes: data sets made of other data by models and rules.
-//!
-//! A recipe is a list of stages over records ([`runner`]); every record says where it came from, and what does not pass a
-//! stage is written down with its reason. [`threads`] reads archives of discussions, [`time`] is their calendar.
+//! Recipes: problems and data sets made from other data and from what models write.
 //!
 //! - [`aops_live`]: question-solution pairs and a dated benchmark from a forum.
+//! - [`multilingual`]: word problems in many languages, for training (MathOctopus).
+//!
+//! A recipe may be a list of stages over records ([`runner`]): every record says where it came from, and what does not pass a
+//! stage is written down with its reason. [`threads`] reads archives of discussions, [`time`] is their calendar.
 
 pub mod aops_live;
+pub mod multilingual;
 mod replies;
 pub mod runner;
 pub mod threads;

@@ -10,8 +10,8 @@
 //! A strategy that asks several times for a problem is a [`Dialogue`], and one that asks for programs has a stage between the
 //! first two, `program`; both leave a [`Trajectory`] in the reply.
 //!
-//! [`compare`](mod@compare) sets two graded runs side by side. Every published suite is a file of its own, and
-//! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
+//! [`compare`](mod@compare) sets two graded runs side by side, [`languages`](mod@languages) the languages of one run.
+//! Every published suite is a file of its own, and [`from_file`](mod@from_file) makes a suite of a file that a user writes.
 //!
 //! [`carp`] and [`arqmath`] have scores of their own kind.
 
@@ -24,6 +24,7 @@ mod dialogue;
 pub mod from_file;
 pub mod generate;
 pub mod grade;
+pub mod languages;
 mod problem;
 #[cfg(target_os = "linux")]
 pub mod program;
@@ -48,6 +49,7 @@ pub use dialogue::{Asker, Dialogue, Interruption, Solving};
 pub use grade::{Grade, Grader, Verdict};
 pub use problem::{Exemplar, Origin, Problem};
 pub use prompt::{Procedure, Prompter, ReplyLanguage, Strategy};
+pub(crate) use prompt::{TEMPLATE, language_name, template};
 pub use record::{Ending, Record, RecordError, Reply};
 pub use settings::{Kind, Setting, SettingError, Settings};
 pub use source::{BadRow, DataFile, Row, Source};
