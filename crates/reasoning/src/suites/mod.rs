@@ -10,7 +10,7 @@
 //! [`compare`](mod@compare) sets two graded runs side by side. Every published suite is a file of its own, and
 //! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
 //!
-//! [`carp`] and [`arqmath`] have records and scores of their own kind.
+//! [`carp`], [`arqmath`] and [`misconceptions`] have records and scores of their own kind.
 
 pub mod aggregate;
 pub mod arqmath;
@@ -19,6 +19,8 @@ pub mod compare;
 pub mod from_file;
 pub mod generate;
 pub mod grade;
+mod json;
+pub mod misconceptions;
 mod problem;
 mod prompt;
 mod record;

@@ -71,15 +71,48 @@ static WORDS: LazyLock<BTreeMap<String, LanguageWords>> = LazyLock::new(|| {
     toml::from_str(include_str!("prompts/languages.toml")).expect("the file is part of this crate and tested")
 });
 
+/// A text with places to be filled.
+pub(crate) struct Template {
+    name: String,
+    environment: Environment<'static>,
+}
+
+const TEMPLATE: &str = "prompt";
+
+impl Template {
+    /// Reads a template; `name` stands in errors.
+    pub(crate) fn new(name: &str, text: &str) -> Result<Self, SuiteError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_trim_blocks(true);
+        // Prompts are no HTML.
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        let added = environment.add_template_owned(TEMPLATE, text.to_string());
+        added.map_err(|error| wrong(name, &error))?;
+        Ok(Template { name: name.to_string(), environment })
+    }
+
+    /// The text for these values, without white space around it.
+    pub(crate) fn render(&self, values: impl Serialize) -> Result<String, SuiteError> {
+        let wrong = |error| wrong(&self.name, &error);
+        let template = self.environment.get_template(TEMPLATE).map_err(wrong)?;
+        Ok(template.render(values).map_err(wrong)?.trim().to_string())
+    }
+
+    /// Whether the template has a place of this name.
+    fn shows(&self, name: &str) -> bool {
+        let template = self.environment.get_template(TEMPLATE);
+        template.is_ok_and(|template| template.undeclared_variables(false).contains(name))
+    }
+}
+
 /// Makes prompts of problems.
 pub struct Prompter {
-    environment: Environment<'static>,
+    template: Template,
     answer_form: &'static str,
     replies: ReplyLanguage,
     shots: usize,
 }
-
-const TEMPLATE: &str = "prompt";
 
 impl Prompter {
     /// The prompts of a suite by a strategy, or by the template that the settings name.
@@ -94,20 +127,14 @@ impl Prompter {
             })?;
             (file.to_string(), text)
         };
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_trim_blocks(true);
-        // Prompts are no HTML.
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.add_template_owned(TEMPLATE, template).map_err(|error| wrong(&name, &error))?;
+        let template = Template::new(&name, &template)?;
         let shots = settings.shots();
-        Ok(Prompter { environment, answer_form: suite.answer_form, replies: strategy.replies, shots })
+        Ok(Prompter { template, answer_form: suite.answer_form, replies: strategy.replies, shots })
     }
 
     /// Whether the template shows exemplars.
     pub fn shows_exemplars(&self) -> bool {
-        let template = self.environment.get_template(TEMPLATE);
-        template.is_ok_and(|template| template.undeclared_variables(false).contains("exemplars"))
+        self.template.shows("exemplars")
     }
 
     /// The text that asks a problem. Exemplars are the first of those in a fitting language that do not ask the same.
@@ -118,16 +145,14 @@ impl Prompter {
             .filter(|exemplar| exemplar.question != problem.question)
             .take(self.shots)
             .collect();
-        let template = self.environment.get_template(TEMPLATE).map_err(|error| wrong(TEMPLATE, &error))?;
-        let text = template.render(context! {
+        self.template.render(context! {
             question => problem.question.trim(),
             english => problem.english.as_deref().unwrap_or(&problem.question).trim(),
             answer_form => self.answer_form,
             language => WORDS.get(language.code()),
             categories => problem.categories,
             exemplars => shown,
-        });
-        Ok(text.map_err(|error| wrong(TEMPLATE, &error))?.trim().to_string())
+        })
     }
 
     /// The language in which numbers of replies to a problem are read.
