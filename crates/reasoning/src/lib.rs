@@ -4,12 +4,14 @@
 //! - [`models`]: ask a language model, with every reply kept, limits obeyed and money counted.
 //! - [`tools`]: what a model may call while it solves a problem: algebra, and Python in a sandbox.
 //! - [`retrieval`]: search texts, and score rankings against human judgements.
+//! - [`recipes`]: making data sets.
 //! - [`statistics`]: how sure a score is, and whether two models differ.
 //! - [`suites`]: benchmarks: problems, prompts, replies, grades, reports.
 
 pub mod answers;
 pub mod models;
 mod random;
+pub mod recipes;
 pub mod retrieval;
 pub mod statistics;
 pub mod suites;

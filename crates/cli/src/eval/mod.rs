@@ -2,6 +2,7 @@
 
 mod arqmath;
 mod asking;
+mod countermath;
 mod figures;
 mod misconceptions;
 mod page;
@@ -56,6 +57,11 @@ enum Ranking {
 type OwnKind = (&'static str, &'static str, fn(&Arguments) -> Result<(), Failure>);
 const OF_THEIR_OWN_KIND: &[OwnKind] = &[
     (misconceptions::NAME, "55 misconceptions of algebra behind wrong answers", misconceptions::run),
+    (
+        countermath::NAME,
+        "1,216 statements of university mathematics: true or false, and argued by examples?",
+        countermath::run,
+    ),
     (remediation::NAME, "help against these misconceptions, rated by people", remediation::run),
 ];
 

@@ -1,5 +1,7 @@
 //! `mathesis make`: problems and data sets by a recipe that a file states; a run folder with records out.
 
+mod counterexamples;
+
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -40,7 +42,7 @@ pub struct Arguments {
 type Recipe = fn(&str, &Arguments) -> Result<(), Failure>;
 
 /// The recipes by name.
-const RECIPES: &[(&str, Recipe)] = &[];
+const RECIPES: &[(&str, Recipe)] = &[("counterexamples", counterexamples::run)];
 
 /// The only key that all recipes share.
 #[derive(Deserialize)]

@@ -1,6 +1,7 @@
 //! The binary from outside: examples are solved to the accuracy that they promise, wrong input is explained and leaves nothing.
 
 mod check;
+mod concepts;
 mod eval;
 mod regression;
 

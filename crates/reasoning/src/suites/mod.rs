@@ -10,16 +10,17 @@
 //! [`compare`](mod@compare) sets two graded runs side by side. Every published suite is a file of its own, and
 //! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
 //!
-//! [`carp`], [`arqmath`] and [`misconceptions`] have records and scores of their own kind.
+//! [`carp`], [`arqmath`], [`misconceptions`] and [`countermath`] have records and scores of their own kind.
 
 pub mod aggregate;
 pub mod arqmath;
 pub mod carp;
 pub mod compare;
+pub mod countermath;
 pub mod from_file;
 pub mod generate;
 pub mod grade;
-mod json;
+pub(crate) mod json;
 pub mod misconceptions;
 mod problem;
 mod prompt;
@@ -40,6 +41,7 @@ use std::path::{Path, PathBuf};
 pub use aggregate::{Metrics, aggregate};
 pub use grade::{Grade, Grader, Verdict};
 pub use problem::{Exemplar, Origin, Problem};
+pub(crate) use prompt::Template;
 pub use prompt::{Prompter, ReplyLanguage, Strategy};
 pub use record::{Ending, Record, RecordError, Reply};
 pub use settings::{Kind, Setting, SettingError, Settings};

@@ -1,0 +1,3 @@
+//! Recipes: how data sets are made, as stages over records.
+
+pub mod counterexamples;
