@@ -6,6 +6,7 @@ mod countermath;
 mod figures;
 mod misconceptions;
 mod page;
+mod programs;
 mod remediation;
 
 pub use page::percent;
@@ -23,10 +24,12 @@ use mathesis_reasoning::suites::{
     Data, DataFile, Grader, Metrics, Prompter, Record, Reply, Settings, Strategy, Suite, SuiteError, Verdict,
     aggregate, grade,
 };
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::asking::Line;
+use self::programs::Programs;
 use crate::failure::Failure;
 use crate::progress::{Monitor, listen_for_interrupts};
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
@@ -39,6 +42,8 @@ Examples:
   mathesis eval gsm8k --model openai:MODEL@http://localhost:8000/v1 --dry-run
   mathesis eval gsm8k --model openai:MODEL --samples 8 --set temperature=0.7
   mathesis eval gsm8k --replies runs/gsm8k-MODEL/records.jsonl --set mode=gsm8k      judge again, ask nothing
+  mathesis eval gsm8k --model openai:MODEL --strategy program                the model writes programs
+  mathesis eval carp --model openai:MODEL --strategy deli                    algebra tools and text in turns
   mathesis eval arqmath --qrels qrels.txt --run my.run      a ranking, scored as trec_eval does
   mathesis eval math-misconceptions --model lexical:characters --set experiment=cross-topic
   mathesis compare runs/gsm8k-A runs/gsm8k-B                paired tests of two runs
@@ -156,6 +161,7 @@ struct Plan {
     data: Data,
     files: Vec<DataFile>,
     prompter: Prompter,
+    programs: Option<Programs>,
     grader: Grader,
 }
 
@@ -262,7 +268,8 @@ fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
         data.problems = kept.collect();
     }
     let grader = Grader { mode: settings.mode(), budget: settings.budget() };
-    Ok(Plan { suite, strategy, settings, data, files, prompter, grader })
+    let programs = Programs::of(&strategy, &settings, arguments.quiet || arguments.json)?;
+    Ok(Plan { suite, strategy, settings, data, files, prompter, programs, grader })
 }
 
 /// The name of a run of this model.
@@ -329,7 +336,15 @@ fn preview(plan: &Plan, items: &[Item<'_>], calls: &Calls, currency: &str) {
     if !currency.is_empty() {
         println!("cost      at most {:.4} {currency}", estimate.cost);
     }
-    println!("\nthe first prompt ({}):\n\n{}", items[0].problem.id, items[0].prompt);
+    let Some(dialogue) = plan.prompter.dialogue() else {
+        println!("\nthe first prompt ({}):\n\n{}", items[0].problem.id, items[0].prompt);
+        return;
+    };
+    println!("          these are the first calls; a sample takes at most {}", dialogue.most_calls());
+    println!("\nthe first conversation ({}):", items[0].problem.id);
+    for message in dialogue.opening(items[0].problem, &items[0].prompt) {
+        println!("\n[{}]\n{}", message.role.name(), message.text());
+    }
 }
 
 /// A run that asks.
@@ -385,9 +400,12 @@ impl Asking<'_> {
         let stopped = rayon::in_place_scope(|scope| {
             generate(self.calls, items, &self.plan.prompter, |number, mut record, cost| {
                 spent = spent.plus(cost);
-                let (records, tally, grader) = (&records, &tally, &self.plan.grader);
+                let (records, tally, plan) = (&records, &tally, self.plan);
                 scope.spawn(move |_| {
-                    grader.grade_record(&mut record);
+                    if let Some(programs) = &plan.programs {
+                        programs.run(&mut record);
+                    }
+                    plan.grader.grade_record(&mut record);
                     tally.lock().expect("no panic while counting").add(&record);
                     records.lock().expect("no panic while storing")[number] = Some(record);
                 });
@@ -473,6 +491,9 @@ fn judge(arguments: &Arguments, plan: &Plan, path: &Path) -> Result<(), Failure>
     if arguments.dry_run {
         println!("{} problems with replies", records.len());
         return Ok(());
+    }
+    if let Some(programs) = &plan.programs {
+        records.par_iter_mut().for_each(|record| programs.run(record));
     }
     grade::grade(&mut records, &plan.grader);
     let stem = path.parent().and_then(Path::file_name).or(path.file_stem());
@@ -596,6 +617,21 @@ impl Conclusion<'_> {
             .map(|(verdict, count)| format!("{} {count}", verdict.name()))
             .collect();
         row("verdicts", counts.join(", "));
+        if let Some(scores) = &metrics.expressions {
+            row("ExprAcc", page::percent(scores.accuracy));
+            let [first, middle, last] = scores.failures.shares().map(page::percent);
+            if scores.failures.right < metrics.replies {
+                let places = format!("at the first expression {first}, between {middle}, at the last {last}");
+                row("wrong ones fail", places);
+            }
+        }
+        if let Some(ways) = &metrics.trajectories {
+            let ended: Vec<String> =
+                ways.ended.iter().map(|(ended, count)| format!("{ended} {}", count.replies)).collect();
+            row("ended", ended.join(", "));
+            let mean = ways.calls as f64 / ways.replies as f64;
+            row("calls", format!("{} in all, {mean:.1} a reply, at most {}", ways.calls, ways.most_calls));
+        }
         row("judged by", metrics.grader.clone());
         for (category, scores) in metrics.categories.iter().filter(|(_, scores)| scores.values.len() <= 12) {
             let values: Vec<String> = (scores.values.iter())

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Grader, Record, Verdict};
+use super::carp::ExpressionScores;
+use super::{Grader, Record, Trajectories, Verdict};
 use crate::statistics::Interval;
 use crate::statistics::interval::{bootstrap, clustered_standard_error, mean, student_t, wilson};
 use crate::statistics::samples::{
@@ -44,6 +45,12 @@ pub struct Metrics {
     pub at: Vec<ScoreAt>,
     /// Scores by category.
     pub categories: BTreeMap<String, Category>,
+    /// How far solutions come, where the expressions of the worked ones are annotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expressions: Option<ExpressionScores>,
+    /// What strategies did that do more than ask once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trajectories: Option<Trajectories>,
 }
 
 /// A share of right replies.
@@ -164,6 +171,8 @@ pub fn aggregate(records: &[Record], grader: &Grader) -> Metrics {
         rules,
         at: scores_at(records, grader),
         categories,
+        expressions: ExpressionScores::of(records),
+        trajectories: Trajectories::of(records),
     }
 }
 
@@ -245,7 +254,7 @@ mod tests {
             ..Problem::default()
         };
         let replies = replies.iter().map(|text| match *text {
-            "cut" => Reply { text: "1/2".into(), ending: Ending::Truncated, failure: None },
+            "cut" => Reply { ending: Ending::Truncated, ..Reply::complete("1/2") },
             text => Reply::complete(text),
         });
         Record::new(&problem, "?".into(), None, replies.collect())

@@ -95,6 +95,7 @@ impl Prompter {
             language: Some(self.language),
             categories: [("field".to_string(), statement.field.name().to_string())].into(),
             origin: statement.origin.clone(),
+            ..Problem::default()
         }
     }
 

@@ -51,6 +51,7 @@ pub fn grade(rule: Rule, truth: bool, reply: &Reply) -> Grade {
         answer: predicted.map(word),
         rule: predicted.map(|_| rule.name().to_string()),
         span: None,
+        expressions: None,
         reason: match predicted {
             Some(_) => "the verdict is compared".into(),
             None => "the rule finds no verdict".into(),
