@@ -512,9 +512,9 @@ fn experiment_sections(name: &str, record: &ExperimentRecord<'_>) -> Result<Vec<
     let ids: Vec<f64> = (1..=scores.confusion.len()).map(|id| id as f64).collect();
     let map = HeatMap {
         title: "decisions".into(),
-        names: ["named".into(), "true".into()],
+        names: ["true".into(), "named".into()],
         axes: [&ids, &ids],
-        // The first axis runs to the right: what was named.
+        // A row of the confusion, that is a true misconception, is a column of the map.
         values: scores.confusion.iter().flat_map(|row| row[..ids.len()].iter().map(|&n| n as f64)).collect(),
         logarithmic: false,
         range: None,

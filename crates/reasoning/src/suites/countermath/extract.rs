@@ -241,12 +241,12 @@ fn said(sentence: &str) -> Vec<Said> {
             let of_statement = SUBJECT.is_match(before) || single && text.starts_with(['答', '结']);
             let weak =
                 matches!(text, "valid" | "invalid" | "hold" | "holds" | "fail" | "fails") || ends(&["成立"]);
-            let commits = !OPEN.is_match(clause)
-                && !(single && goes_on)
-                && !(positive && CONDITION.is_match(after))
+            let is_open = OPEN.is_match(clause)
+                || (single && goes_on)
+                || (positive && CONDITION.is_match(after))
                 // Equations hold and conditions fail everywhere.
-                && (!weak || of_statement || PRONOUN.is_match(before));
-            commits.then(|| Said { verdict: positive != NOT.is_match(before), of_statement })
+                || (weak && !of_statement && !PRONOUN.is_match(before));
+            (!is_open).then(|| Said { verdict: positive != NOT.is_match(before), of_statement })
         })
         .collect()
 }
