@@ -4,9 +4,9 @@
 //! - [`models`]: ask a language model, with every reply kept, limits obeyed and money counted.
 //! - [`tools`]: what a model may call while it solves a problem: algebra, and Python in a sandbox.
 //! - [`retrieval`]: search texts, and score rankings against human judgements.
-//! - [`recipes`]: making data sets.
 //! - [`statistics`]: how sure a score is, and whether two models differ.
 //! - [`suites`]: benchmarks: problems, prompts, replies, grades, reports.
+//! - [`recipes`]: data sets made from other data and from what models write.
 
 pub mod answers;
 pub mod models;

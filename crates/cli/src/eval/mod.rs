@@ -5,7 +5,7 @@ mod asking;
 mod countermath;
 mod figures;
 mod misconceptions;
-mod page;
+pub mod page;
 mod programs;
 mod remediation;
 
@@ -20,6 +20,7 @@ use mathesis_reasoning::models::calls::{Calls, Spending};
 use mathesis_reasoning::models::{Identity, Model, open};
 use mathesis_reasoning::statistics::interval::{student_t, wilson};
 use mathesis_reasoning::suites::generate::{Item, generate, items};
+use mathesis_reasoning::suites::languages::{Languages, languages};
 use mathesis_reasoning::suites::{
     Data, DataFile, Grader, Metrics, Prompter, Record, Reply, Settings, Strategy, Suite, SuiteError, Verdict,
     aggregate, grade,
@@ -553,11 +554,19 @@ impl Conclusion<'_> {
     fn write(&self) -> Result<(), Failure> {
         let Conclusion { arguments, plan, records, .. } = self;
         let metrics = aggregate::aggregate(records, &plan.grader);
-        let files = [
+        let languages = languages(records);
+        let mut files = vec![
             ("report.html", "tables and every transcript"),
             ("metrics.json", "the scores: the same for the same replies"),
             ("records.jsonl", "a line for each problem: prompt, replies, what was found in them, verdicts"),
         ];
+        if languages.is_some() {
+            files.extend([
+                ("languages.json", "scores by language: gaps to English, paired tests, languages of replies"),
+                ("languages.csv", "the table of these"),
+                ("languages.tex", "the same for LaTeX"),
+            ]);
+        }
         let run = RunRecord {
             name: self.name,
             suite: &plan.suite.name,
@@ -584,6 +593,11 @@ impl Conclusion<'_> {
         Record::write(records, &mut lines).map_err(Failure::work)?;
         folder.write("records.jsonl", lines)?;
         folder.write("metrics.json", json_text(&metrics)?)?;
+        if let Some(languages) = &languages {
+            folder.write("languages.json", json_text(languages)?)?;
+            folder.write("languages.csv", languages.csv())?;
+            folder.write("languages.tex", languages.latex())?;
+        }
         let model = self.model.map(|model| model.identity().model.clone());
         let head = page::Head {
             title: format!("{} · {}", plan.suite.name, model.as_deref().unwrap_or("recorded replies")),
@@ -592,14 +606,15 @@ impl Conclusion<'_> {
             settings: plan.settings.values(),
             files: &plan.files,
             spent: self.spent,
+            languages: languages.as_ref(),
         };
         folder.write("report.html", page::page(&head, &metrics, records))?;
         folder.write("run.json", json_text(&run)?)?;
         let folder = folder.finish()?;
-        asking::print(arguments, &run, &folder, || self.summary(&metrics, &folder))
+        asking::print(arguments, &run, &folder, || self.summary(&metrics, languages.as_ref(), &folder))
     }
 
-    fn summary(&self, metrics: &Metrics, folder: &Path) -> Table {
+    fn summary(&self, metrics: &Metrics, languages: Option<&Languages>, folder: &Path) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         let mut row = |name: &str, value: String| {
@@ -638,6 +653,19 @@ impl Conclusion<'_> {
                 .map(|(value, score)| format!("{value} {}", page::percent(score.accuracy.value)))
                 .collect();
             row(category, values.join(", "));
+        }
+        if let Some(languages) = languages {
+            row("mean of languages", page::percent(languages.mean));
+            if let Some(mean) = languages.mean_without_english {
+                row("without English", page::percent(mean));
+            }
+            let gaps: Vec<String> = (languages.languages.iter())
+                .filter_map(|score| Some((score.language, score.gap?)))
+                .map(|(language, gap)| format!("{} {:+.1}", language.code(), 100.0 * gap.difference))
+                .collect();
+            if !gaps.is_empty() {
+                row("points below English", gaps.join(", "));
+            }
         }
         if let Some((spent, currency)) = self.spent.filter(|(_, currency)| !currency.is_empty()) {
             row("cost", format!("{:.4} {currency}", spent.money()));

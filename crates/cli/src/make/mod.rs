@@ -1,6 +1,7 @@
 //! `mathesis make`: problems and data sets by a recipe that a file states; a run folder with records out.
 
 mod counterexamples;
+mod multilingual;
 
 use std::path::PathBuf;
 
@@ -42,7 +43,11 @@ pub struct Arguments {
 type Recipe = fn(&str, &Arguments) -> Result<(), Failure>;
 
 /// The recipes by name.
-const RECIPES: &[(&str, Recipe)] = &[("counterexamples", counterexamples::run)];
+const RECIPES: &[(&str, Recipe)] = &[
+    ("counterexamples", counterexamples::run),
+    ("multilingual", multilingual::translate),
+    ("multilingual-rejection-sampling", multilingual::sample),
+];
 
 /// The only key that all recipes share.
 #[derive(Deserialize)]

@@ -3,6 +3,7 @@
 mod check;
 mod concepts;
 mod eval;
+mod multilingual;
 mod regression;
 
 use std::path::{Path, PathBuf};

@@ -21,7 +21,7 @@ use crate::statistics::samples::{
 pub const CONFIDENCE: f64 = 0.95;
 
 /// How many resamples the bootstrap draws.
-const REPLICATES: usize = 2000;
+pub const REPLICATES: usize = 2000;
 
 /// The scores of a run. They depend on the records and the grader alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

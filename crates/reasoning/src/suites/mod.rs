@@ -10,8 +10,8 @@
 //! A strategy that asks several times for a problem is a [`Dialogue`], and one that asks for programs has a stage between the
 //! first two, `program`; both leave a [`Trajectory`] in the reply.
 //!
-//! [`compare`](mod@compare) sets two graded runs side by side. Every published suite is a file of its own, and
-//! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
+//! [`compare`](mod@compare) sets two graded runs side by side, [`languages`](mod@languages) the languages of one run.
+//! Every published suite is a file of its own, and [`from_file`](mod@from_file) makes a suite of a file that a user writes.
 //!
 //! [`carp`] and [`arqmath`] have scores of their own kind, [`misconceptions`] and [`countermath`] prompts and records, too.
 
@@ -25,6 +25,7 @@ pub mod from_file;
 pub mod generate;
 pub mod grade;
 pub(crate) mod json;
+pub mod languages;
 pub mod misconceptions;
 mod problem;
 #[cfg(target_os = "linux")]
@@ -50,7 +51,7 @@ pub use dialogue::{Asker, Dialogue, Interruption, Solving};
 pub use grade::{Grade, Grader, Verdict};
 pub use problem::{Exemplar, Origin, Problem};
 pub use prompt::{Procedure, Prompter, ReplyLanguage, Strategy};
-pub(crate) use prompt::{Template, tokens};
+pub(crate) use prompt::{TEMPLATE, Template, language_name, template, tokens};
 pub use record::{Ending, Record, RecordError, Reply};
 pub use settings::{Kind, Setting, SettingError, Settings};
 pub use source::{BadRow, DataFile, Row, Source};

@@ -97,18 +97,10 @@ pub(crate) struct Template {
     environment: Environment<'static>,
 }
 
-const TEMPLATE: &str = "prompt";
-
 impl Template {
     /// Reads a template; `name` stands in errors.
     pub(crate) fn new(name: &str, text: &str) -> Result<Self, SuiteError> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_trim_blocks(true);
-        // Prompts are no HTML.
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        let added = environment.add_template_owned(TEMPLATE, text.to_string());
-        added.map_err(|error| wrong(name, &error))?;
+        let environment = template(name, text.to_string())?;
         Ok(Template { name: name.to_string(), environment })
     }
 
@@ -136,6 +128,25 @@ pub struct Prompter {
     /// The most tokens of prompt and reply together, where exemplars are left out for them.
     context: Option<u64>,
     longest_reply: u64,
+}
+
+/// The name of the one template of an environment.
+pub(crate) const TEMPLATE: &str = "prompt";
+
+/// An environment with a template for prompts, or what is wrong with the one of this name or file.
+pub(crate) fn template(name: &str, text: String) -> Result<Environment<'static>, SuiteError> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_trim_blocks(true);
+    // Prompts are no HTML.
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.add_template_owned(TEMPLATE, text).map_err(|error| wrong(name, &error))?;
+    Ok(environment)
+}
+
+/// The English name of a language.
+pub(crate) fn language_name(language: Language) -> &'static str {
+    WORDS.get(language.code()).map_or(language.code(), |words| &words.name)
 }
 
 impl Prompter {
