@@ -1,18 +1,22 @@
 //! `mathesis eval`: a benchmark on a model, or on replies that are there; a run folder with every transcript out.
 
 mod arqmath;
+mod asking;
+mod countermath;
+mod figures;
+mod misconceptions;
 pub mod page;
 mod programs;
+mod remediation;
 
 pub use page::percent;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use mathesis_reasoning::models::calls::{Calls, Caps, Limits, Log, Options, PriceTable, Spending};
+use mathesis_reasoning::models::calls::{Calls, Spending};
 use mathesis_reasoning::models::{Identity, Model, open};
 use mathesis_reasoning::statistics::interval::{student_t, wilson};
 use mathesis_reasoning::suites::generate::{Item, generate, items};
@@ -25,6 +29,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::asking::Line;
 use self::programs::Programs;
 use crate::failure::Failure;
 use crate::progress::{Monitor, listen_for_interrupts};
@@ -41,6 +46,7 @@ Examples:
   mathesis eval gsm8k --model openai:MODEL --strategy program                the model writes programs
   mathesis eval carp --model openai:MODEL --strategy deli                    algebra tools and text in turns
   mathesis eval arqmath --qrels qrels.txt --run my.run      a ranking, scored as trec_eval does
+  mathesis eval math-misconceptions --model lexical:characters --set experiment=cross-topic
   mathesis compare runs/gsm8k-A runs/gsm8k-B                paired tests of two runs
 
 Published suites read their data below --data or MATHESIS_DATA. Every reply is kept under runs/calls as soon as it is
@@ -52,6 +58,18 @@ enum Ranking {
     /// Score a retrieval run against relevance judgements, as trec_eval prints it.
     Arqmath(arqmath::Arguments),
 }
+
+/// Suites whose prompts and scores are of their own kind: name, what it is, and what runs it.
+type OwnKind = (&'static str, &'static str, fn(&Arguments) -> Result<(), Failure>);
+const OF_THEIR_OWN_KIND: &[OwnKind] = &[
+    (misconceptions::NAME, "55 misconceptions of algebra behind wrong answers", misconceptions::run),
+    (
+        countermath::NAME,
+        "1,216 statements of university mathematics: true or false, and argued by examples?",
+        countermath::run,
+    ),
+    (remediation::NAME, "help against these misconceptions, rated by people", remediation::run),
+];
 
 /// Arguments of `eval`.
 #[derive(Debug, clap::Args)]
@@ -113,7 +131,7 @@ pub struct Arguments {
 
 /// What `run.json` holds.
 #[derive(Serialize)]
-struct RunRecord<'a> {
+struct RunRecord<'a, R> {
     name: &'a str,
     suite: &'a str,
     about: &'a str,
@@ -132,7 +150,7 @@ struct RunRecord<'a> {
     spent: Value,
     versions: Versions,
     machine: Machine,
-    result: &'a Metrics,
+    result: &'a R,
     files: Vec<FileRecord>,
 }
 
@@ -157,6 +175,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return arqmath::run(arguments);
     }
     let Some(name) = &arguments.suite else { return list() };
+    if let Some((_, _, run)) = OF_THEIR_OWN_KIND.iter().find(|(known, _, _)| known == name) {
+        return run(arguments);
+    }
     let plan = plan(arguments, name)?;
     match (&arguments.model, &arguments.replies) {
         (Some(model), _) => ask(arguments, &plan, model),
@@ -171,6 +192,33 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+impl Arguments {
+    /// The settings as keys and values.
+    fn given_settings(&self) -> Result<Vec<(String, String)>, Failure> {
+        let pair = |text: &String| match text.split_once('=') {
+            Some((key, value)) => Ok((key.trim().to_string(), value.to_string())),
+            None => Err(Failure::input(format!("--set {text}: expected KEY=VALUE"))),
+        };
+        self.settings.iter().map(pair).collect()
+    }
+
+    /// Whether a data folder is named.
+    fn names_data(&self) -> bool {
+        self.data.is_some() || std::env::var_os("MATHESIS_DATA").is_some_and(|folder| !folder.is_empty())
+    }
+
+    /// The data folder that a suite needs.
+    fn data_folder(&self, suite: &str, fetch: &str) -> Result<PathBuf, Failure> {
+        match (&self.data, std::env::var_os("MATHESIS_DATA")) {
+            (Some(folder), _) => Ok(folder.clone()),
+            (None, Some(folder)) if !folder.is_empty() => Ok(folder.into()),
+            _ => Err(Failure::input(format!(
+                "{suite} needs its data: fetch {fetch} of a folder that --data or MATHESIS_DATA names"
+            ))),
+        }
+    }
+}
+
 fn list() -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
@@ -179,6 +227,9 @@ fn list() -> Result<(), Failure> {
         let strategies: Vec<&str> = suite.strategies.iter().map(|strategy| strategy.name).collect();
         let settings: Vec<&str> = suite.settings.iter().map(|setting| setting.key).collect();
         table.add_row([&suite.name, &suite.about, &strategies.join(", "), &settings.join(", ")]);
+    }
+    for (name, about, _) in OF_THEIR_OWN_KIND {
+        table.add_row([name, about, "", "a wrong key shows all"]);
     }
     table.add_row([
         "arqmath",
@@ -194,12 +245,7 @@ fn list() -> Result<(), Failure> {
 fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
     let suite = Suite::open(name).map_err(Failure::input)?;
     let strategy = suite.strategy(arguments.strategy.as_deref()).map_err(Failure::input)?.clone();
-    let given: Vec<(String, String)> = (arguments.settings.iter())
-        .map(|text| match text.split_once('=') {
-            Some((key, value)) => Ok((key.trim().to_string(), value.to_string())),
-            None => Err(Failure::input(format!("--set {text}: expected KEY=VALUE"))),
-        })
-        .collect::<Result<_, _>>()?;
+    let given = arguments.given_settings()?;
     let settings = suite.settings(&given).map_err(Failure::input)?;
     if let Some(output) = &arguments.output {
         check_output(output)?;
@@ -208,16 +254,9 @@ fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
         return Err(Failure::input("--limit 0 leaves no problem"));
     }
     let prompter = Prompter::new(&suite, &strategy, &settings).map_err(Failure::input)?;
-    let folder = match (&arguments.data, std::env::var_os("MATHESIS_DATA")) {
-        (Some(folder), _) => folder.clone(),
-        (None, Some(folder)) if !folder.is_empty() => folder.into(),
-        (None, _) if suite.folders.is_empty() => PathBuf::new(),
-        _ => {
-            let (name, fetch) = (&suite.name, &suite.fetch);
-            return Err(Failure::input(format!(
-                "{name} needs its data: fetch {fetch} of a folder that --data or MATHESIS_DATA names"
-            )));
-        }
+    let folder = match suite.folders.is_empty() && !arguments.names_data() {
+        true => PathBuf::new(),
+        false => arguments.data_folder(&suite.name, &suite.fetch)?,
     };
     let (mut data, files) = suite.load(&folder, &settings).map_err(Failure::input)?;
     if prompter.shows_exemplars() && settings.shots() > 0 && data.exemplars.is_empty() {
@@ -235,55 +274,29 @@ fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
 }
 
 /// The name of a run of this model.
-fn run_name(suite: &Suite, model: &str) -> String {
+fn run_name(suite: &str, model: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
-    format!("{}-{}", suite.name, model.chars().map(plain).collect::<String>())
+    format!("{suite}-{}", model.chars().map(plain).collect::<String>())
 }
 
 /// Ask a model.
 fn ask(arguments: &Arguments, plan: &Plan, model: &str) -> Result<(), Failure> {
     let model = open(model).map_err(Failure::input)?;
-    let name = run_name(&plan.suite, &model.identity().model);
-    let prices = match &arguments.prices {
-        Some(path) => Some(PriceTable::from_file(path).map_err(Failure::input)?),
-        None => None,
-    };
-    let currency = prices.as_ref().map_or(String::new(), |prices| prices.currency.clone());
+    let name = run_name(&plan.suite.name, &model.identity().model);
     let samples = usize::from(arguments.samples);
     let sampling = plan.settings.sampling(arguments.seed);
     let items = items(&plan.data, &plan.prompter, plan.settings.get("system"), &sampling, samples)
         .map_err(Failure::input)?;
 
-    let folder = arguments.calls.clone().unwrap_or_else(|| PathBuf::from("runs/calls").join(&name));
-    // A dry run leaves nothing behind: without a log of an earlier run it looks into an empty one.
-    let empty = match arguments.dry_run && !folder.exists() {
-        true => Some(tempfile::tempdir().map_err(Failure::work)?),
-        false => None,
-    };
-    let log =
-        Log::open(empty.as_ref().map_or(folder.as_path(), |folder| folder.path())).map_err(Failure::work)?;
-    let options = Options {
-        run: name.clone(),
-        limits: Limits { concurrency: usize::from(arguments.concurrency), ..Limits::default() },
-        caps: Caps { cost: arguments.budget, ..Caps::default() },
-        prices,
-        ..Options::default()
-    };
-    let calls = Calls::new(model.clone(), Arc::new(log), options).map_err(Failure::input)?;
+    let Line { calls, currency, .. } = &asking::line(arguments, &name, model.clone())?;
     if arguments.dry_run {
-        preview(plan, &items, &calls, &currency);
+        preview(plan, &items, calls, currency);
         return Ok(());
     }
 
     listen_for_interrupts();
     let start = Instant::now();
-    let run = Asking {
-        plan,
-        currency: &currency,
-        samples,
-        quiet: arguments.quiet || arguments.json,
-        calls: &calls,
-    };
+    let run = Asking { plan, currency, samples, quiet: arguments.quiet || arguments.json, calls };
     let (records, spent) = run.all(&items)?;
     let conclusion = Conclusion {
         arguments,
@@ -291,7 +304,7 @@ fn ask(arguments: &Arguments, plan: &Plan, model: &str) -> Result<(), Failure> {
         name: &name,
         model: Some(&*model),
         records: &records,
-        spent: Some((spent, &currency)),
+        spent: Some((spent, currency)),
         seconds: start.elapsed().as_secs_f64(),
     };
     conclusion.write()
@@ -490,7 +503,7 @@ fn judge(arguments: &Arguments, plan: &Plan, path: &Path) -> Result<(), Failure>
     let conclusion = Conclusion {
         arguments,
         plan,
-        name: &run_name(&plan.suite, &format!("{stem}-{}", plan.grader.mode.name())),
+        name: &run_name(&plan.suite.name, &format!("{stem}-{}", plan.grader.mode.name())),
         model: None,
         records: &records,
         spent: None,
@@ -569,15 +582,7 @@ impl Conclusion<'_> {
             command: std::env::args().collect(),
             finished: now(),
             seconds: self.seconds,
-            spent: self.spent.map_or(Value::Null, |(spent, currency)| {
-                serde_json::json!({
-                    "calls": spent.calls,
-                    "input_tokens": spent.input_tokens,
-                    "output_tokens": spent.output_tokens,
-                    "cost": spent.money(),
-                    "currency": currency,
-                })
-            }),
+            spent: self.spent.map_or(Value::Null, |(spent, currency)| asking::spent_json(spent, currency)),
             versions: Versions::current(),
             machine: Machine::current(),
             result: &metrics,
@@ -606,14 +611,7 @@ impl Conclusion<'_> {
         folder.write("report.html", page::page(&head, &metrics, records))?;
         folder.write("run.json", json_text(&run)?)?;
         let folder = folder.finish()?;
-        if arguments.json {
-            let mut value = serde_json::to_value(&run).map_err(Failure::work)?;
-            value["folder"] = folder.display().to_string().into();
-            println!("{}", serde_json::to_string_pretty(&value).map_err(Failure::work)?);
-        } else if !arguments.quiet {
-            println!("{}", self.summary(&metrics, languages.as_ref(), &folder));
-        }
-        std::io::stdout().flush().map_err(Failure::work)
+        asking::print(arguments, &run, &folder, || self.summary(&metrics, languages.as_ref(), &folder))
     }
 
     fn summary(&self, metrics: &Metrics, languages: Option<&Languages>, folder: &Path) -> Table {

@@ -1,6 +1,7 @@
 //! `mathesis make`: problems and data sets by a recipe that a file states; a run folder with records out.
 
 mod aops_live;
+mod counterexamples;
 mod multilingual;
 
 use std::path::PathBuf;
@@ -45,6 +46,7 @@ type Recipe = fn(&str, &Arguments) -> Result<(), Failure>;
 /// The recipes by name.
 const RECIPES: &[(&str, Recipe)] = &[
     ("aops-live", aops_live::run),
+    ("counterexamples", counterexamples::run),
     ("multilingual", multilingual::translate),
     ("multilingual-rejection-sampling", multilingual::sample),
 ];

@@ -2,6 +2,7 @@
 
 mod aops_live;
 mod check;
+mod concepts;
 mod eval;
 mod multilingual;
 mod regression;

@@ -106,24 +106,38 @@ pub fn student_t(clusters: &[Vec<f64>], confidence: f64) -> Interval {
 pub fn bootstrap(clusters: &[Vec<f64>], confidence: f64, replicates: usize, seed: u64) -> Interval {
     let sums: Vec<(f64, usize)> =
         clusters.iter().filter(|c| !c.is_empty()).map(|c| (c.iter().sum(), c.len())).collect();
-    if sums.is_empty() || replicates == 0 {
+    bootstrap_of(sums.len(), confidence, replicates, seed, |drawn| {
+        let (sum, count) = drawn
+            .iter()
+            .map(|&at| sums[at])
+            .fold((0.0, 0), |(sum, count), (one, size)| (sum + one, count + size));
+        sum / count as f64
+    })
+}
+
+/// The percentile interval of any statistic: of `replicates` resamples of `count` things, each given by the numbers of
+/// the things drawn. A pure function of its arguments. All real numbers without things.
+pub fn bootstrap_of(
+    count: usize,
+    confidence: f64,
+    replicates: usize,
+    seed: u64,
+    mut statistic: impl FnMut(&[usize]) -> f64,
+) -> Interval {
+    if count == 0 || replicates == 0 {
         return Interval { low: f64::NEG_INFINITY, high: f64::INFINITY };
     }
     let mut random = Stream::new(&[seed]);
-    let mut means: Vec<f64> = (0..replicates)
+    let mut drawn = vec![0; count];
+    let mut values: Vec<f64> = (0..replicates)
         .map(|_| {
-            let (mut sum, mut count) = (0.0, 0);
-            for _ in 0..sums.len() {
-                let (one, size) = sums[random.below(sums.len())];
-                sum += one;
-                count += size;
-            }
-            sum / count as f64
+            drawn.fill_with(|| random.below(count));
+            statistic(&drawn)
         })
         .collect();
-    means.sort_by(f64::total_cmp);
+    values.sort_by(f64::total_cmp);
     let tail = 0.5 - 0.5 * confidence;
-    Interval { low: quantile(&means, tail), high: quantile(&means, 1.0 - tail) }
+    Interval { low: quantile(&values, tail), high: quantile(&values, 1.0 - tail) }
 }
 
 /// The quantile of sorted values, linear between neighbours (type 7 of Hyndman and Fan, 1996).

@@ -13,18 +13,21 @@
 //! [`compare`](mod@compare) sets two graded runs side by side, [`languages`](mod@languages) the languages of one run.
 //! Every published suite is a file of its own, and [`from_file`](mod@from_file) makes a suite of a file that a user writes.
 //!
-//! [`carp`] and [`arqmath`] have scores of their own kind.
+//! [`carp`] and [`arqmath`] have scores of their own kind, [`misconceptions`] and [`countermath`] prompts and records, too.
 
 pub mod aggregate;
 pub mod aops_live;
 pub mod arqmath;
 pub mod carp;
 pub mod compare;
+pub mod countermath;
 mod dialogue;
 pub mod from_file;
 pub mod generate;
 pub mod grade;
+pub(crate) mod json;
 pub mod languages;
+pub mod misconceptions;
 mod problem;
 #[cfg(target_os = "linux")]
 pub mod program;
@@ -49,7 +52,7 @@ pub use dialogue::{Asker, Dialogue, Interruption, Solving};
 pub use grade::{Grade, Grader, Verdict};
 pub use problem::{Exemplar, Origin, Problem};
 pub use prompt::{Procedure, Prompter, ReplyLanguage, Strategy};
-pub(crate) use prompt::{TEMPLATE, language_name, template};
+pub(crate) use prompt::{TEMPLATE, Template, language_name, template, tokens};
 pub use record::{Ending, Record, RecordError, Reply};
 pub use settings::{Kind, Setting, SettingError, Settings};
 pub use source::{BadRow, DataFile, Row, Source};

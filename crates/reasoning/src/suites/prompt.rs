@@ -91,9 +91,36 @@ static WORDS: LazyLock<BTreeMap<String, LanguageWords>> = LazyLock::new(|| {
     toml::from_str(include_str!("prompts/languages.toml")).expect("the file is part of this crate and tested")
 });
 
+/// A text with places to be filled.
+pub(crate) struct Template {
+    name: String,
+    environment: Environment<'static>,
+}
+
+impl Template {
+    /// Reads a template; `name` stands in errors.
+    pub(crate) fn new(name: &str, text: &str) -> Result<Self, SuiteError> {
+        let environment = template(name, text.to_string())?;
+        Ok(Template { name: name.to_string(), environment })
+    }
+
+    /// The text for these values, without white space around it.
+    pub(crate) fn render(&self, values: impl Serialize) -> Result<String, SuiteError> {
+        let wrong = |error| wrong(&self.name, &error);
+        let template = self.environment.get_template(TEMPLATE).map_err(wrong)?;
+        Ok(template.render(values).map_err(wrong)?.trim().to_string())
+    }
+
+    /// Whether the template has a place of this name.
+    fn shows(&self, name: &str) -> bool {
+        let template = self.environment.get_template(TEMPLATE);
+        template.is_ok_and(|template| template.undeclared_variables(false).contains(name))
+    }
+}
+
 /// Makes prompts of problems.
 pub struct Prompter {
-    environment: Environment<'static>,
+    template: Template,
     answer_form: &'static str,
     replies: ReplyLanguage,
     shots: usize,
@@ -135,13 +162,13 @@ impl Prompter {
             })?;
             (file.to_string(), text)
         };
-        let environment = self::template(&name, template)?;
+        let template = Template::new(&name, &template)?;
         let dialogue = match strategy.procedure {
             Procedure::Dialogue(open) => Some(open(settings)?),
             Procedure::Reply | Procedure::Program => None,
         };
         Ok(Prompter {
-            environment,
+            template,
             answer_form: suite.answer_form,
             replies: strategy.replies,
             shots: settings.shots(),
@@ -153,8 +180,7 @@ impl Prompter {
 
     /// Whether the template shows exemplars.
     pub fn shows_exemplars(&self) -> bool {
-        let template = self.environment.get_template(TEMPLATE);
-        template.is_ok_and(|template| template.undeclared_variables(false).contains("exemplars"))
+        self.template.shows("exemplars")
     }
 
     /// The dialogue of a strategy that asks several times.
@@ -174,21 +200,19 @@ impl Prompter {
             .filter(|exemplar| exemplar.question != problem.question)
             .take(self.shots)
             .collect();
-        let template = self.environment.get_template(TEMPLATE).map_err(|error| wrong(TEMPLATE, &error))?;
         loop {
             let mut exemplars = shown.clone();
             if is_chosen {
                 exemplars.reverse();
             }
-            let text = template.render(context! {
+            let text = self.template.render(context! {
                 question => problem.question.trim(),
                 english => problem.english.as_deref().unwrap_or(&problem.question).trim(),
                 answer_form => self.answer_form,
                 language => WORDS.get(language.code()),
                 categories => problem.categories,
                 exemplars,
-            });
-            let text = text.map_err(|error| wrong(TEMPLATE, &error))?.trim().to_string();
+            })?;
             let is_long = self.context.is_some_and(|most| tokens(&text) + self.longest_reply >= most);
             if !is_long || shown.pop().is_none() {
                 return Ok(text);
@@ -207,7 +231,7 @@ impl Prompter {
 
 /// About how many tokens a text has, for tokenizers with a vocabulary of 100,000: one for every four letters of a Latin
 /// word, for every three digits, and for every other sign.
-pub(super) fn tokens(text: &str) -> u64 {
+pub(crate) fn tokens(text: &str) -> u64 {
     let kind = |c: char| match c {
         _ if c.is_ascii_alphabetic() => Some((0, 4)),
         _ if c.is_ascii_digit() => Some((1, 3)),
