@@ -7,21 +7,26 @@
 //! 2. [`grade`](mod@grade): records and a [`Grader`] make grades, without any model;
 //! 3. [`aggregate`](mod@aggregate): graded records make [`Metrics`].
 //!
-//! [`compare`](mod@compare) sets two graded runs side by side. Every published suite is a file of its own, and
+//! [`compare`](mod@compare) sets two graded runs side by side; [`audit`](mod@audit) two graders of one run,
+//! with the rules by which they find answers; [`index`](mod@index) finds records of a large run, and [`replies`] reads those
+//! of other programs. Every published suite is a file of its own, and
 //! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
 //!
 //! [`carp`] and [`arqmath`] have records and scores of their own kind.
 
 pub mod aggregate;
 pub mod arqmath;
+pub mod audit;
 pub mod carp;
 pub mod compare;
 pub mod from_file;
 pub mod generate;
 pub mod grade;
+pub mod index;
 mod problem;
 mod prompt;
 mod record;
+pub mod replies;
 mod settings;
 mod source;
 
