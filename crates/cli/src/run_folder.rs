@@ -81,6 +81,11 @@ impl RunFolder {
         written.map_err(|error| Failure::file("write", &path, &error))
     }
 
+    /// Where a file is while the folder is being written.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.temporary.path().join(name)
+    }
+
     /// Give the folder its name; returns it.
     ///
     /// # Errors
