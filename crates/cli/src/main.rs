@@ -16,6 +16,7 @@ mod run;
 mod run_folder;
 mod solve;
 mod train;
+mod view;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ Examples:
   mathesis solve heat.toml --method collocation --json   another method; the result as JSON
   mathesis check '\\frac{1}{2}' 0.5                         are two answers equal, and why
   mathesis eval gsm8k --model openai:NAME@URL            a benchmark on a model, with a report
+  mathesis view                                          finished runs in a web page
   mathesis papers                                        the published methods and their state
   mathesis reproduce gp-hm --quick                       a published experiment, in about two minutes
 
@@ -54,8 +56,10 @@ enum Verb {
     Train(train::Arguments),
     /// Run a benchmark on a model, resumable, and write a run folder with every transcript.
     Eval(Box<eval::Arguments>),
-    /// Compare two runs of one benchmark, problem by problem, with paired tests.
+    /// Compare runs of one benchmark, problem by problem, with paired tests; or two graders of one run.
     Compare(compare::Arguments),
+    /// Browse finished runs in a web page: figures, transcripts, two runs side by side.
+    View(view::Arguments),
     /// List the published methods with their state.
     Papers(papers::Arguments),
     /// Run a published experiment and set the measured figures beside the published ones.
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::View(arguments) => view::run(&arguments),
         Verb::Papers(arguments) => papers::run(&arguments),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
     };

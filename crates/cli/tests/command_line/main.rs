@@ -1,8 +1,10 @@
 //! The binary from outside: examples are solved to the accuracy that they promise, wrong input is explained and leaves nothing.
 
+mod browser;
 mod check;
 mod eval;
 mod regression;
+mod view;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
