@@ -2,9 +2,10 @@
 
 mod arqmath;
 mod page;
+mod programs;
 mod recording;
 
-pub use page::{percent, typeset};
+pub use page::{percent, stages, typeset};
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use comfy_table::{ContentArrangement, Table, presets};
 use mathesis_reasoning::models::calls::{Calls, Caps, Estimate, Limits, Log, Options, PriceTable, Spending};
 use mathesis_reasoning::models::{Identity, Model, open};
-use mathesis_reasoning::suites::aggregate::Score;
+use mathesis_reasoning::suites::aggregate::{Score, votes};
 use mathesis_reasoning::suites::generate::{Item, generate, items};
 use mathesis_reasoning::suites::replies::{Replies, RepliesError};
 use mathesis_reasoning::suites::{
@@ -23,6 +24,7 @@ use mathesis_reasoning::suites::{
 use serde::Serialize;
 use serde_json::Value;
 
+use self::programs::Programs;
 use self::recording::Recorded;
 use crate::failure::Failure;
 use crate::progress::{Monitor, listen_for_interrupts};
@@ -36,6 +38,8 @@ Examples:
   mathesis eval gsm8k --model openai:MODEL@http://localhost:8000/v1 --dry-run
   mathesis eval gsm8k --model openai:MODEL --samples 8 --set temperature=0.7
   mathesis eval gsm8k --replies runs/gsm8k-MODEL/records.jsonl --set mode=gsm8k      judge again, ask nothing
+  mathesis eval gsm8k --model openai:MODEL --strategy program                the model writes programs
+  mathesis eval carp --model openai:MODEL --strategy deli                    algebra tools and text in turns
   mathesis eval arqmath --qrels qrels.txt --run my.run      a ranking, scored as trec_eval does
   mathesis compare runs/gsm8k-A runs/gsm8k-B                paired tests of two runs
 
@@ -141,7 +145,19 @@ struct Plan {
     data: Data,
     files: Vec<DataFile>,
     prompter: Prompter,
+    programs: Option<Programs>,
     grader: Grader,
+}
+
+impl Plan {
+    /// Runs the programs of a record, if programs were asked for, and grades it; returns its votes.
+    fn judge(&self, record: &mut Record) -> Vec<f64> {
+        if let Some(programs) = &self.programs {
+            programs.run(record);
+        }
+        self.grader.grade_record(record);
+        votes(record, &self.grader)
+    }
 }
 
 /// Run a benchmark.
@@ -226,7 +242,8 @@ fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
         data.problems = kept.collect();
     }
     let grader = Grader { mode: settings.mode(), budget: settings.budget() };
-    Ok(Plan { suite, strategy, settings, data, files, prompter, grader })
+    let programs = Programs::of(&strategy, &settings, arguments.quiet || arguments.json)?;
+    Ok(Plan { suite, strategy, settings, data, files, prompter, programs, grader })
 }
 
 /// The name of a run of this model.
@@ -323,7 +340,7 @@ fn preview(plan: &Plan, blocks: &Blocks<'_>, calls: &Calls, currency: &str) -> R
     blocks.each(|number, items| {
         total = total.plus(calls.estimate(items.iter().map(|item| &item.request)));
         if number == 0 {
-            first = format!("the first prompt ({}):\n\n{}", items[0].problem.id, items[0].prompt);
+            first = first_prompt(plan, &items[0]);
         }
         Ok(())
     })?;
@@ -351,6 +368,22 @@ fn preview(plan: &Plan, blocks: &Blocks<'_>, calls: &Calls, currency: &str) -> R
     Ok(())
 }
 
+/// What a problem is asked first.
+fn first_prompt(plan: &Plan, item: &Item<'_>) -> String {
+    let Some(dialogue) = plan.prompter.dialogue() else {
+        return format!("the first prompt ({}):\n\n{}", item.problem.id, item.prompt);
+    };
+    let mut text = format!(
+        "these are the first calls; a sample takes at most {}\n\nthe first conversation ({}):\n",
+        dialogue.most_calls(),
+        item.problem.id
+    );
+    for message in dialogue.opening(item.problem, &item.prompt) {
+        text += &format!("\n[{}]\n{}\n", message.role.name(), message.text());
+    }
+    text
+}
+
 /// A run that asks.
 struct Asking<'a> {
     plan: &'a Plan,
@@ -367,7 +400,7 @@ impl Asking<'_> {
         let mut monitor = Monitor::new(&self.plan.suite.name, self.quiet).counting("problem");
         let mut spent = Spending::default();
         let mut shown: Option<Instant> = None;
-        let (asked, recorded) = recorded.with(&self.plan.grader, self.samples, |keep, tally| {
+        let (asked, recorded) = recorded.with(|record| self.plan.judge(record), self.samples, |keep, tally| {
             blocks.each(|first, items| {
                 let each = |number: usize, record: Record, cost: Spending| {
                     spent = spent.plus(cost);
@@ -440,13 +473,17 @@ fn judge(arguments: &Arguments, plan: &Plan, path: &Path) -> Result<(), Failure>
         return Ok(());
     }
     let recorded = Recorded::new(arguments.output.as_deref()).map_err(Failure::work)?;
-    let (read, recorded) = recorded.with(&plan.grader, 1, |keep, _| {
-        (plan.data.problems.iter().zip(&matched.places)).try_for_each(|(problem, places)| {
-            let (prompt, replies) = replies.read(places)?;
-            keep(Record::new(problem, prompt, plan.prompter.reply_language(problem), replies));
-            Ok(())
-        })
-    });
+    let (read, recorded) = recorded.with(
+        |record| plan.judge(record),
+        1,
+        |keep, _| {
+            (plan.data.problems.iter().zip(&matched.places)).try_for_each(|(problem, places)| {
+                let (prompt, replies) = replies.read(places)?;
+                keep(Record::new(problem, prompt, plan.prompter.reply_language(problem), replies));
+                Ok(())
+            })
+        },
+    );
     read.map_err(|error: RepliesError| Failure::input(error))?;
     let recorded = recorded.map_err(|error| Failure::work(format!("cannot write records: {error}")))?;
     let stem = path.parent().and_then(Path::file_name).or(path.file_stem());
@@ -559,6 +596,21 @@ impl Conclusion<'_> {
             .map(|(verdict, count)| format!("{} {count}", verdict.name()))
             .collect();
         row("verdicts", counts.join(", "));
+        if let Some(scores) = &metrics.expressions {
+            row("ExprAcc", page::percent(scores.accuracy));
+            let [first, middle, last] = scores.failures.shares().map(page::percent);
+            if scores.failures.right < metrics.replies {
+                let places = format!("at the first expression {first}, between {middle}, at the last {last}");
+                row("wrong ones fail", places);
+            }
+        }
+        if let Some(ways) = &metrics.trajectories {
+            let ended: Vec<String> =
+                ways.ended.iter().map(|(ended, count)| format!("{ended} {}", count.replies)).collect();
+            row("ended", ended.join(", "));
+            let mean = ways.calls as f64 / ways.replies as f64;
+            row("calls", format!("{} in all, {mean:.1} a reply, at most {}", ways.calls, ways.most_calls));
+        }
         row("judged by", metrics.grader.clone());
         for (category, scores) in metrics.categories.iter().filter(|(_, scores)| scores.values.len() <= 12) {
             let values: Vec<String> = (scores.values.iter())

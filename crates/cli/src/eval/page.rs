@@ -12,7 +12,7 @@ use std::path::Path;
 use mathesis_reasoning::models::calls::Spending;
 use mathesis_reasoning::suites::aggregate::Score;
 use mathesis_reasoning::suites::index::{Filter, Index, Order};
-use mathesis_reasoning::suites::{DataFile, Grade, Metrics, Record, Reply, Verdict};
+use mathesis_reasoning::suites::{DataFile, Form, Grade, Metrics, Record, Reply, Trajectory, Verdict};
 
 use crate::report::page::{STYLE, escape, mathml};
 
@@ -41,6 +41,7 @@ const TRANSCRIPTS: &str = "\
 .item summary { color: var(--ink); } .item summary .reference { color: var(--quiet); }
 .text { background: var(--card); border-radius: 10px; padding: .7rem 1rem; margin: .4rem 0; white-space: pre-wrap;
   overflow-wrap: anywhere; overflow-x: auto; }
+.text.user, .text.tool { margin-left: 2rem; }
 .role { color: var(--quiet); font-size: .85rem; margin: .6rem 0 0; }
 mark { background: color-mix(in srgb, var(--doubtful) 35%, transparent); color: inherit; border-radius: 3px; }
 ";
@@ -78,6 +79,7 @@ fn front(head: &Head<'_>, metrics: &Metrics) -> String {
     );
     verdicts(&mut page, metrics);
     figures(&mut page, head, metrics);
+    ways(&mut page, metrics);
     categories(&mut page, metrics);
     settings(&mut page, head);
     page
@@ -156,6 +158,45 @@ fn figures(page: &mut String, head: &Head<'_>, metrics: &Metrics) {
         vec![rule.clone(), count.found.to_string(), count.right.to_string(), percent(right)]
     });
     table(page, &["rule", "found", "right", "share"], rows);
+}
+
+/// How far solutions come, and what strategies did that do more than ask once.
+fn ways(page: &mut String, metrics: &Metrics) {
+    if let Some(scores) = &metrics.expressions {
+        page.push_str("<h2>Expressions</h2>\n");
+        let failures = scores.failures;
+        let shares = failures.shares().map(percent);
+        let counts = [failures.first, failures.middle, failures.last];
+        let names = ["Fail@first", "Fail@middle", "Fail@last"];
+        let failed = names.into_iter().zip(counts.into_iter().zip(shares));
+        let rows = failed.map(|(name, (count, share))| vec![name.to_string(), count.to_string(), share]);
+        let mean = vec!["ExprAcc".to_string(), String::new(), percent(scores.accuracy)];
+        table(page, &["", "replies", "of the wrong ones"], std::iter::once(mean).chain(rows));
+    }
+    let Some(ways) = &metrics.trajectories else { return };
+    page.push_str("<h2>How it ended</h2>\n");
+    let _ = writeln!(
+        page,
+        "<p class=\"quiet\">{} calls of the model for {} replies, at most {} for one.</p>",
+        ways.calls, ways.replies, ways.most_calls
+    );
+    let rows = ways.ended.iter().map(|(ended, count)| {
+        let right = count.right as f64 / count.replies.max(1) as f64;
+        vec![ended.clone(), count.replies.to_string(), count.right.to_string(), percent(right)]
+    });
+    table(page, &["ended", "replies", "right", "share"], rows);
+    let rows = ways.stages.iter().flat_map(|(stage, ended)| {
+        ended.iter().map(move |(ended, count)| vec![stage.clone(), ended.clone(), count.to_string()])
+    });
+    table(page, &["part", "ended", "times"], rows);
+    if !ways.tools.is_empty() {
+        page.push_str("<h2>Tools</h2>\n");
+        let rows = ways
+            .tools
+            .iter()
+            .map(|(tool, used)| vec![tool.clone(), used.calls.to_string(), used.refused.to_string()]);
+        table(page, &["tool", "calls", "without output"], rows);
+    }
 }
 
 fn categories(page: &mut String, metrics: &Metrics) {
@@ -259,8 +300,39 @@ fn sample(page: &mut String, number: usize, reply: &Reply, grade: &Grade) {
         grade.verdict.name(),
         escape(&format!("{}{found}", grade.reason))
     );
-    if !reply.text.is_empty() {
+    if let Some(trajectory) = &reply.trajectory {
+        stages(page, trajectory);
+    }
+    // A transcript stands among the parts already.
+    let is_shown = reply.trajectory.as_ref().is_some_and(|trajectory| trajectory.form != Form::Program);
+    if !reply.text.is_empty() && !is_shown {
         let _ = writeln!(page, "<div class=\"text\">{}</div>", typeset(&reply.text, grade.span.clone()));
+    }
+}
+
+/// The parts of a trajectory, in order.
+pub fn stages(page: &mut String, trajectory: &Trajectory) {
+    let tools: Vec<String> =
+        (trajectory.tools.iter()).map(|(tool, used)| format!("{tool} {}", used.calls)).collect();
+    let tools = if tools.is_empty() { String::new() } else { format!("; tools: {}", tools.join(", ")) };
+    let _ = writeln!(
+        page,
+        "<p class=\"role\">{}</p>",
+        escape(&format!("ended {}, {} calls{tools}", trajectory.end(), trajectory.calls))
+    );
+    for stage in &trajectory.stages {
+        let answer =
+            stage.answer.as_ref().map_or(String::new(), |answer| format!(", answer {}", shortened(answer)));
+        let _ = writeln!(
+            page,
+            "<p class=\"role\">{}</p>",
+            escape(&format!("{}: {}{answer}", stage.name, stage.ended))
+        );
+        for turn in &stage.turns {
+            let text =
+                if trajectory.form == Form::Program { escape(&turn.text) } else { typeset(&turn.text, None) };
+            let _ = writeln!(page, "<div class=\"text {}\">{text}</div>", escape(&turn.by));
+        }
     }
 }
 

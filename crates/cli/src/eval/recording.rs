@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use mathesis_reasoning::suites::aggregate::{Score, Tally, votes};
+use mathesis_reasoning::suites::Record;
+use mathesis_reasoning::suites::aggregate::{Score, Tally};
 use mathesis_reasoning::suites::index::Index;
-use mathesis_reasoning::suites::{Grader, Record};
 use rayon::prelude::*;
 
 /// The judged records of a run, on disk, and their scores.
@@ -38,10 +38,10 @@ impl Recorded {
     }
 
     /// Judges and writes the records that `ask` keeps, in their order, on all cores while it goes on. It also sees the scores
-    /// so far. `samples` is how many there are of each problem.
+    /// so far. `judge` grades a record and returns its votes; `samples` is how many there are of each problem.
     pub fn with<T>(
         self,
-        grader: &Grader,
+        judge: impl Fn(&mut Record) -> Vec<f64> + Sync,
         samples: usize,
         ask: impl FnOnce(&dyn Fn(Record), &Mutex<Tally>) -> T,
     ) -> (T, std::io::Result<Self>) {
@@ -49,8 +49,8 @@ impl Recorded {
         let tally = Mutex::new(tally);
         let (send, receive) = sync_channel((MOST_WAITING / samples.max(1)).max(2));
         let (asked, written) = std::thread::scope(|scope| {
-            let counted = &tally;
-            let writer = scope.spawn(move || write(grader, receive, lines, counted));
+            let (judge, counted) = (&judge, &tally);
+            let writer = scope.spawn(move || write(judge, receive, lines, counted));
             // The writer says itself why it takes no more.
             let asked = ask(&|record| drop(send.send(record)), &tally);
             drop(send);
@@ -77,7 +77,7 @@ pub fn accuracy(tally: &Mutex<Tally>) -> Option<Score> {
 }
 
 fn write(
-    grader: &Grader,
+    judge: &(impl Fn(&mut Record) -> Vec<f64> + Sync),
     records: Receiver<Record>,
     lines: File,
     tally: &Mutex<Tally>,
@@ -86,12 +86,7 @@ fn write(
     while let Ok(first) = records.recv() {
         let mut together: Vec<Record> =
             std::iter::once(first).chain(records.try_iter()).take(TOGETHER).collect();
-        let votes: Vec<Vec<f64>> = (together.par_iter_mut())
-            .map(|record| {
-                grader.grade_record(record);
-                votes(record, grader)
-            })
-            .collect();
+        let votes: Vec<Vec<f64>> = together.par_iter_mut().map(judge).collect();
         Record::write(&together, &mut lines)?;
         let mut tally = tally.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         together.iter().zip(&votes).for_each(|(record, votes)| tally.add(record, votes));

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use mathesis_reasoning::suites::compare::{Comparison, compare_indexes};
 use mathesis_reasoning::suites::index::{Entry, Facets, Filter, Index, Order};
-use mathesis_reasoning::suites::{Record, RecordError, Verdict};
+use mathesis_reasoning::suites::{Form, Record, RecordError, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::runs::{self, Summary};
-use crate::eval::typeset;
+use crate::eval::{stages, typeset};
 use crate::report::page::{escape, mathml};
 
 /// The runs of a folder, with what has been read of them.
@@ -138,6 +138,8 @@ pub struct Sample {
     /// Whether the answer is marked in the reply.
     is_marked: bool,
     length: usize,
+    /// The parts of a reply that took several calls, or programs; in their place the reply may be empty.
+    stages: String,
     reply: String,
 }
 
@@ -236,7 +238,16 @@ impl Library {
                 rule: grade.rule.clone(),
                 is_marked: grade.span.as_ref().is_some_and(|span| reply.text.get(span.clone()).is_some()),
                 length: reply.text.len(),
-                reply: shown(&reply.text, grade.span.clone()),
+                stages: reply.trajectory.as_ref().map_or(String::new(), |trajectory| {
+                    let mut parts = String::new();
+                    stages(&mut parts, trajectory);
+                    parts
+                }),
+                // A transcript of turns stands among the parts already.
+                reply: match &reply.trajectory {
+                    Some(trajectory) if trajectory.form != Form::Program => String::new(),
+                    _ => shown(&reply.text, grade.span.clone()),
+                },
             })
             .collect();
         let asked_for = if record.prompt.is_empty() { &record.question } else { &record.prompt };

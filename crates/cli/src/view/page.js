@@ -431,7 +431,7 @@ function reply(sample) {
       h("dt", {}, "by the rule"), h("dd", {}, sample.rule || "–", sample.is_marked ? null : h("span", { class: "quiet" }, " (not in these words: nothing is marked)")));
   return h("div", { class: "reply" },
     h("p", { class: "verdict-line" }, chip(sample.verdict, 1), h("span", { class: "quiet" }, `reply ${sample.number + 1}, ${size(sample.length)}: ${sample.reason}`)),
-    where, sample.length ? h("div", { class: "text", html: sample.reply }) : null);
+    where, sample.stages ? h("div", { html: sample.stages }) : null, sample.reply ? h("div", { class: "text", html: sample.reply }) : null);
 }
 
 /** A button for the samples that are not there yet. */

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Grader, Record, Verdict};
+use super::carp::{Accuracy, ExpressionScores};
+use super::{Grader, Record, Trajectories, Verdict};
 use crate::statistics::Interval;
 use crate::statistics::interval::{Share, bootstrap, clustered_standard_error, mean, student_t, wilson};
 use crate::statistics::samples::{
@@ -44,6 +45,12 @@ pub struct Metrics {
     pub at: Vec<ScoreAt>,
     /// Scores by category.
     pub categories: BTreeMap<String, Category>,
+    /// How far solutions come, where the expressions of the worked ones are annotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expressions: Option<ExpressionScores>,
+    /// What strategies did that do more than ask once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trajectories: Option<Trajectories>,
 }
 
 /// A share of right replies.
@@ -112,6 +119,8 @@ pub struct Tally {
     categories: BTreeMap<String, BTreeMap<String, Vec<u32>>>,
     /// The sums of maj@k for k = 1 ..; as long as the shortest record.
     votes: Option<Vec<f64>>,
+    expressions: Vec<Accuracy>,
+    trajectories: Trajectories,
 }
 
 /// maj@k of a graded record for k = 1 ..: what [`Tally::add`] needs besides it. `grader` is the one that judged.
@@ -140,6 +149,8 @@ impl Tally {
                 count.right += usize::from(grade.verdict == Verdict::Right);
             }
         }
+        self.expressions.extend(record.grades.iter().filter_map(|grade| grade.expressions.clone()));
+        self.trajectories.add(record);
         for (category, value) in &record.categories {
             let values = self.categories.entry(category.clone()).or_default();
             values.entry(value.clone()).or_default().push(number);
@@ -189,6 +200,8 @@ impl Tally {
             rules: self.rules.clone(),
             at: self.at(),
             categories,
+            expressions: ExpressionScores::of(&self.expressions),
+            trajectories: (self.trajectories.replies > 0).then(|| self.trajectories.clone()),
         }
     }
 
@@ -287,7 +300,7 @@ mod tests {
             ..Problem::default()
         };
         let replies = replies.iter().map(|text| match *text {
-            "cut" => Reply { text: "1/2".into(), ending: Ending::Truncated, failure: None },
+            "cut" => Reply { ending: Ending::Truncated, ..Reply::complete("1/2") },
             text => Reply::complete(text),
         });
         Record::new(&problem, "?".into(), None, replies.collect())

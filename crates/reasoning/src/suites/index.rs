@@ -707,7 +707,7 @@ mod tests {
                 ..Problem::default()
             };
             let replies = replies.iter().map(|text| match *text {
-                "cut" => Reply { text: "1/2".into(), ending: Ending::Truncated, failure: None },
+                "cut" => Reply { ending: Ending::Truncated, ..Reply::complete("1/2") },
                 text => Reply::complete(text),
             });
             Record::new(&problem, "?".into(), None, replies.collect())

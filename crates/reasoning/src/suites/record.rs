@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Grade, Origin, Problem};
+use super::carp::ExpressionFlow;
+use super::{Grade, Origin, Problem, Trajectory};
 use crate::answers::Language;
 use crate::models::calls::Outcome;
 
@@ -27,6 +28,9 @@ pub struct Record {
     pub question: String,
     /// The reference answer.
     pub reference: String,
+    /// The expressions of the worked solution, where they are annotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expressions: Option<ExpressionFlow>,
     /// What the model was asked.
     pub prompt: String,
     /// What it replied, one for each sample.
@@ -46,6 +50,7 @@ impl Record {
             language,
             question: problem.question.clone(),
             reference: problem.reference.clone(),
+            expressions: problem.expressions.clone(),
             prompt,
             replies,
             grades: Vec::new(),
@@ -64,6 +69,9 @@ pub struct Reply {
     /// Why there is no reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// How the strategy came to it, where it did more than ask once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trajectory: Option<Box<Trajectory>>,
 }
 
 /// How a reply ended.
@@ -84,7 +92,7 @@ pub enum Ending {
 impl Reply {
     /// A complete reply.
     pub fn complete(text: impl Into<String>) -> Self {
-        Reply { text: text.into(), ending: Ending::Complete, failure: None }
+        Reply { text: text.into(), ending: Ending::Complete, failure: None, trajectory: None }
     }
 
     /// What became of a call. `None` if it was not made because the run had stopped.
@@ -104,7 +112,7 @@ impl Reply {
             Outcome::Failed(failure) => Some(failure.to_string()),
             _ => None,
         };
-        Some(Reply { text: outcome.text().to_string(), ending, failure })
+        Some(Reply { text: outcome.text().to_string(), ending, failure, trajectory: None })
     }
 }
 
