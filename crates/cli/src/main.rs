@@ -6,6 +6,7 @@ mod direction_network;
 mod eval;
 mod experiments;
 mod failure;
+mod make;
 mod outcome;
 mod papers;
 mod progress;
@@ -60,6 +61,8 @@ enum Verb {
     Compare(compare::Arguments),
     /// Browse finished runs in a web page: figures, transcripts, two runs side by side.
     View(view::Arguments),
+    /// Make problems or a data set by a recipe, and write a run folder with the records.
+    Make(make::Arguments),
     /// List the published methods with their state.
     Papers(papers::Arguments),
     /// Run a published experiment and set the measured figures beside the published ones.
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::View(arguments) => view::run(&arguments),
+        Verb::Make(arguments) => make::run(&arguments),
         Verb::Papers(arguments) => papers::run(&arguments),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
     };

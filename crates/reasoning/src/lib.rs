@@ -6,10 +6,12 @@
 //! - [`retrieval`]: search texts, and score rankings against human judgements.
 //! - [`statistics`]: how sure a score is, and whether two models differ.
 //! - [`suites`]: benchmarks: problems, prompts, replies, grades, reports.
+//! - [`recipes`]: data sets made from other data and from what models write.
 
 pub mod answers;
 pub mod models;
 mod random;
+pub mod recipes;
 pub mod retrieval;
 pub mod statistics;
 pub mod suites;

@@ -1,7 +1,7 @@
 //! `mathesis eval`: a benchmark on a model, or on replies that are there; a run folder with every transcript out.
 
 mod arqmath;
-mod page;
+pub mod page;
 mod programs;
 mod recording;
 
@@ -17,6 +17,7 @@ use mathesis_reasoning::models::calls::{Calls, Caps, Estimate, Limits, Log, Opti
 use mathesis_reasoning::models::{Identity, Model, open};
 use mathesis_reasoning::suites::aggregate::{Score, votes};
 use mathesis_reasoning::suites::generate::{Item, generate, items};
+use mathesis_reasoning::suites::languages::{Languages, languages};
 use mathesis_reasoning::suites::replies::{Replies, RepliesError};
 use mathesis_reasoning::suites::{
     Data, DataFile, Grader, Metrics, Prompter, Record, Settings, Strategy, Suite, SuiteError,
@@ -516,11 +517,27 @@ impl Conclusion<'_> {
     fn write(self) -> Result<(), Failure> {
         let Conclusion { arguments, plan, recorded, .. } = &self;
         let metrics = recorded.tally.metrics(&plan.grader);
-        let files = [
+        let folder = RunFolder::begin(self.name, arguments.output.as_deref())?;
+        let records = folder.path("records.jsonl");
+        let index = recorded.copy_to(&records).map_err(|error| Failure::file("write", &records, &error))?;
+        let languages = match metrics.categories.get("language") {
+            Some(category) if category.values.len() > 1 => {
+                languages(&Record::read(&records).map_err(Failure::work)?)
+            }
+            _ => None,
+        };
+        let mut files = vec![
             ("report.html", "tables and every transcript"),
             ("metrics.json", "the scores: the same for the same replies"),
             ("records.jsonl", "a line for each problem: prompt, replies, what was found in them, verdicts"),
         ];
+        if languages.is_some() {
+            files.extend([
+                ("languages.json", "scores by language: gaps to English, paired tests, languages of replies"),
+                ("languages.csv", "the table of these"),
+                ("languages.tex", "the same for LaTeX"),
+            ]);
+        }
         let run = RunRecord {
             name: self.name,
             suite: &plan.suite.name,
@@ -550,10 +567,12 @@ impl Conclusion<'_> {
             result: &metrics,
             files: files.iter().map(|(name, content)| FileRecord::new(name, content)).collect(),
         };
-        let folder = RunFolder::begin(self.name, arguments.output.as_deref())?;
-        let records = folder.path("records.jsonl");
-        let index = recorded.copy_to(&records).map_err(|error| Failure::file("write", &records, &error))?;
         folder.write("metrics.json", json_text(&metrics)?)?;
+        if let Some(languages) = &languages {
+            folder.write("languages.json", json_text(languages)?)?;
+            folder.write("languages.csv", languages.csv())?;
+            folder.write("languages.tex", languages.latex())?;
+        }
         let model = self.model.map(|model| model.identity().model.clone());
         let head = page::Head {
             title: format!("{} · {}", plan.suite.name, model.as_deref().unwrap_or("recorded replies")),
@@ -562,6 +581,7 @@ impl Conclusion<'_> {
             settings: plan.settings.values(),
             files: &plan.files,
             spent: self.spent,
+            languages: languages.as_ref(),
         };
         let report = folder.path("report.html");
         page::write(&report, &head, &metrics, &index)
@@ -573,12 +593,12 @@ impl Conclusion<'_> {
             value["folder"] = folder.display().to_string().into();
             println!("{}", serde_json::to_string_pretty(&value).map_err(Failure::work)?);
         } else if !arguments.quiet {
-            println!("{}", self.summary(&metrics, &folder));
+            println!("{}", self.summary(&metrics, languages.as_ref(), &folder));
         }
         std::io::stdout().flush().map_err(Failure::work)
     }
 
-    fn summary(&self, metrics: &Metrics, folder: &Path) -> Table {
+    fn summary(&self, metrics: &Metrics, languages: Option<&Languages>, folder: &Path) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         let mut row = |name: &str, value: String| {
@@ -617,6 +637,19 @@ impl Conclusion<'_> {
                 .map(|(value, score)| format!("{value} {}", page::percent(score.accuracy.value)))
                 .collect();
             row(category, values.join(", "));
+        }
+        if let Some(languages) = languages {
+            row("mean of languages", page::percent(languages.mean));
+            if let Some(mean) = languages.mean_without_english {
+                row("without English", page::percent(mean));
+            }
+            let gaps: Vec<String> = (languages.languages.iter())
+                .filter_map(|score| Some((score.language, score.gap?)))
+                .map(|(language, gap)| format!("{} {:+.1}", language.code(), 100.0 * gap.difference))
+                .collect();
+            if !gaps.is_empty() {
+                row("points below English", gaps.join(", "));
+            }
         }
         if let Some((spent, currency)) = self.spent.filter(|(_, currency)| !currency.is_empty()) {
             row("cost", format!("{:.4} {currency}", spent.money()));

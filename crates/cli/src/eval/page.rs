@@ -12,6 +12,7 @@ use std::path::Path;
 use mathesis_reasoning::models::calls::Spending;
 use mathesis_reasoning::suites::aggregate::Score;
 use mathesis_reasoning::suites::index::{Filter, Index, Order};
+use mathesis_reasoning::suites::languages::{Languages, probability};
 use mathesis_reasoning::suites::{DataFile, Form, Grade, Metrics, Record, Reply, Trajectory, Verdict};
 
 use crate::report::page::{STYLE, escape, mathml};
@@ -30,6 +31,8 @@ pub struct Head<'a> {
     pub files: &'a [DataFile],
     /// What the replies cost, and in which currency.
     pub spent: Option<(Spending, &'a str)>,
+    /// The scores by language, if there are several.
+    pub languages: Option<&'a Languages>,
 }
 
 const TRANSCRIPTS: &str = "\
@@ -81,6 +84,7 @@ fn front(head: &Head<'_>, metrics: &Metrics) -> String {
     figures(&mut page, head, metrics);
     ways(&mut page, metrics);
     categories(&mut page, metrics);
+    languages(&mut page, head);
     settings(&mut page, head);
     page
 }
@@ -210,6 +214,36 @@ fn categories(page: &mut String, metrics: &Metrics) {
     }
 }
 
+fn languages(page: &mut String, head: &Head<'_>) {
+    let Some(languages) = head.languages else { return };
+    page.push_str(
+        "<h2>Languages side by side</h2>\n<p class=\"quiet\">In percent; the gap is how many points English is ahead on the \
+         same problems, with its interval, and p is McNemar's exact one. The last columns are the shares of replies with \
+         words that are in the right script and language.</p>\n",
+    );
+    let rows = languages.table();
+    let names: Vec<&str> = rows[0].iter().map(String::as_str).collect();
+    table(page, &names, rows.iter().skip(1).cloned());
+    if languages.pairs.is_empty() {
+        return;
+    }
+    page.push_str(
+        "<p class=\"quiet\">Every two languages: problems that only one has right, McNemar's exact p-value, and \
+         that corrected for the number of pairs (Holm).</p>\n",
+    );
+    let rows = languages.pairs.iter().map(|pair| {
+        let test = &pair.mcnemar;
+        vec![
+            format!("{} – {}", pair.first.code(), pair.second.code()),
+            test.only_first.to_string(),
+            test.only_second.to_string(),
+            probability(test.exact),
+            probability(pair.corrected),
+        ]
+    });
+    table(page, &["languages", "only the first", "only the second", "p", "corrected"], rows);
+}
+
 fn settings(page: &mut String, head: &Head<'_>) {
     page.push_str("<h2>Settings and data</h2>\n");
     let rows = (head.settings.iter().filter(|(_, value)| !value.is_empty()))
@@ -220,7 +254,8 @@ fn settings(page: &mut String, head: &Head<'_>) {
     table(page, &["file", "rows", "BLAKE3"], rows);
 }
 
-fn table(page: &mut String, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+/// A table; a head of empty cells is left out.
+pub fn table(page: &mut String, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     let cells = |cells: &[&str], tag: &str| -> String {
         cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect()
     };

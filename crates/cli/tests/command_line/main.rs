@@ -3,6 +3,7 @@
 mod browser;
 mod check;
 mod eval;
+mod multilingual;
 mod regression;
 mod view;
 

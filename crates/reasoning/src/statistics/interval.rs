@@ -55,6 +55,13 @@ pub struct Share {
     pub samples: u32,
 }
 
+impl Share {
+    /// The mean score; 0 without scores.
+    pub fn value(self) -> f64 {
+        f64::from(self.right) / f64::from(self.samples.max(1))
+    }
+}
+
 impl Cluster for Share {
     fn sum(&self) -> f64 {
         f64::from(self.right)

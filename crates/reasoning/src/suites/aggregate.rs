@@ -21,7 +21,7 @@ use crate::statistics::samples::{
 pub const CONFIDENCE: f64 = 0.95;
 
 /// How many resamples the bootstrap draws.
-const REPLICATES: usize = 2000;
+pub const REPLICATES: usize = 2000;
 
 /// The scores of a run. They depend on the records and the grader alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,8 +136,7 @@ impl Tally {
     /// Adds a graded record with its votes.
     pub fn add(&mut self, record: &Record, votes: &[f64]) {
         let number = self.shares.len() as u32;
-        let right = record.grades.iter().filter(|grade| grade.verdict == Verdict::Right).count();
-        self.shares.push(Share { right: right as u32, samples: record.grades.len() as u32 });
+        self.shares.push(share(record));
         for grade in &record.grades {
             *self.verdicts.entry(grade.verdict).or_default() += 1;
             if let Some(rule) = &grade.rule {
@@ -234,8 +233,14 @@ impl Tally {
     }
 }
 
+/// How many replies to a question are right.
+pub fn share(record: &Record) -> Share {
+    let right = record.grades.iter().filter(|grade| grade.verdict == Verdict::Right).count();
+    Share { right: right as u32, samples: record.grades.len() as u32 }
+}
+
 /// The share of right replies among those of some questions.
-fn score(shares: &[Share]) -> Score {
+pub fn score(shares: &[Share]) -> Score {
     let (right, samples) = shares.iter().fold((0, 0), |(right, samples), share| {
         (right + share.right as usize, samples + share.samples as usize)
     });

@@ -10,9 +10,9 @@
 //! A strategy that asks several times for a problem is a [`Dialogue`], and one that asks for programs has a stage between the
 //! first two, `program`; both leave a [`Trajectory`] in the reply.
 //!
-//! [`compare`](mod@compare) sets two graded runs side by side; [`audit`](mod@audit) two graders of one run,
-//! with the rules by which they find answers; [`index`](mod@index) finds records of a large run, and [`replies`] reads those
-//! of other programs. Every published suite is a file of its own, and
+//! [`compare`](mod@compare) sets two graded runs side by side, [`languages`](mod@languages) the languages of one run, and
+//! [`audit`](mod@audit) two graders of one with the rules by which they find answers. [`index`](mod@index) finds records of a
+//! large run, and [`replies`] reads those of other programs. Every published suite is a file of its own, and
 //! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
 //!
 //! [`carp`] and [`arqmath`] have scores of their own kind.
@@ -27,6 +27,7 @@ pub mod from_file;
 pub mod generate;
 pub mod grade;
 pub mod index;
+pub mod languages;
 mod problem;
 #[cfg(target_os = "linux")]
 pub mod program;
@@ -52,6 +53,7 @@ pub use dialogue::{Asker, Dialogue, Interruption, Solving};
 pub use grade::{Grade, Grader, Verdict};
 pub use problem::{Exemplar, Origin, Problem};
 pub use prompt::{Procedure, Prompter, ReplyLanguage, Strategy};
+pub(crate) use prompt::{TEMPLATE, language_name, template};
 pub use record::{Ending, Record, RecordError, Reply};
 pub use settings::{Kind, Setting, SettingError, Settings};
 pub use source::{BadRow, DataFile, Row, Source};

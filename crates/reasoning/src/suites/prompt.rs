@@ -103,7 +103,24 @@ pub struct Prompter {
     longest_reply: u64,
 }
 
-const TEMPLATE: &str = "prompt";
+/// The name of the one template of an environment.
+pub(crate) const TEMPLATE: &str = "prompt";
+
+/// An environment with a template for prompts, or what is wrong with the one of this name or file.
+pub(crate) fn template(name: &str, text: String) -> Result<Environment<'static>, SuiteError> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_trim_blocks(true);
+    // Prompts are no HTML.
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.add_template_owned(TEMPLATE, text).map_err(|error| wrong(name, &error))?;
+    Ok(environment)
+}
+
+/// The English name of a language.
+pub(crate) fn language_name(language: Language) -> &'static str {
+    WORDS.get(language.code()).map_or(language.code(), |words| &words.name)
+}
 
 impl Prompter {
     /// The prompts of a suite by a strategy, or by the template that the settings name.
@@ -118,12 +135,7 @@ impl Prompter {
             })?;
             (file.to_string(), text)
         };
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_trim_blocks(true);
-        // Prompts are no HTML.
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.add_template_owned(TEMPLATE, template).map_err(|error| wrong(&name, &error))?;
+        let environment = self::template(&name, template)?;
         let dialogue = match strategy.procedure {
             Procedure::Dialogue(open) => Some(open(settings)?),
             Procedure::Reply | Procedure::Program => None,

@@ -90,7 +90,7 @@ impl Source {
         self.folder = folder.to_path_buf();
     }
 
-    pub(super) fn finish(self) -> (Vec<DataFile>, Vec<BadRow>) {
+    pub(crate) fn finish(self) -> (Vec<DataFile>, Vec<BadRow>) {
         (self.files, self.bad)
     }
 
