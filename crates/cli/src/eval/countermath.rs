@@ -17,6 +17,7 @@ use mathesis_reasoning::suites::countermath::scores::{
     Decision, GroupScores, Said, Scores, grade, score, verdict,
 };
 use mathesis_reasoning::suites::countermath::steps::{self, StepScore};
+use mathesis_reasoning::suites::replies::Replies;
 use mathesis_reasoning::suites::{DataFile, Kind, Problem, Record, Reply, Setting, Settings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,7 +25,7 @@ use serde_json::Value;
 use super::asking::{self, Watch, spent_json, stopped};
 use super::figures::{Bar, Page, Part, Section, Table, bars};
 use super::page::percent;
-use super::{Arguments, RunRecord, json_text, read_replies};
+use super::{Arguments, RunRecord, json_text};
 use crate::failure::Failure;
 use crate::progress::listen_for_interrupts;
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
@@ -244,17 +245,21 @@ fn preview(plan: &Plan) {
 
 /// The replies of a file, in the order of the statements.
 fn recorded(plan: &Plan, path: &Path) -> Result<Vec<Reply>, Failure> {
-    let mut found = read_replies(path)?;
+    let recorded = Replies::open(path).map_err(Failure::input)?;
     let file = path.display();
-    (plan.problems.iter())
-        .map(|problem| match found.remove(&problem.id) {
-            Some((_, mut replies)) if replies.len() == 1 => Ok(replies.remove(0)),
-            Some((_, replies)) => Err(Failure::input(format!(
-                "{file}: {} replies to `{}`, expected one",
-                replies.len(),
-                problem.id
-            ))),
-            None => Err(Failure::input(format!("{file} has no reply to `{}`", problem.id))),
+    let matched = recorded.of(&plan.problems);
+    if let Some(id) = matched.missing.first() {
+        return Err(Failure::input(format!("{file} has no reply to `{id}`")));
+    }
+    (plan.problems.iter().zip(&matched.places))
+        .map(|(problem, places)| {
+            let (_, mut replies) = recorded.read(places).map_err(Failure::input)?;
+            match replies.len() {
+                1 => Ok(replies.remove(0)),
+                count => {
+                    Err(Failure::input(format!("{file}: {count} replies to `{}`, expected one", problem.id)))
+                }
+            }
         })
         .collect()
 }

@@ -7,30 +7,30 @@ mod figures;
 mod misconceptions;
 pub mod page;
 mod programs;
+mod recording;
 mod remediation;
 
-pub use page::percent;
+pub use page::{percent, stages, typeset};
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use mathesis_reasoning::models::calls::{Calls, Spending};
+use mathesis_reasoning::models::calls::{Calls, Estimate, Spending};
 use mathesis_reasoning::models::{Identity, Model, open};
-use mathesis_reasoning::statistics::interval::{student_t, wilson};
+use mathesis_reasoning::suites::aggregate::{Score, votes};
 use mathesis_reasoning::suites::generate::{Item, generate, items};
 use mathesis_reasoning::suites::languages::{Languages, languages};
+use mathesis_reasoning::suites::replies::{Replies, RepliesError};
 use mathesis_reasoning::suites::{
-    Data, DataFile, Grader, Metrics, Prompter, Record, Reply, Settings, Strategy, Suite, SuiteError, Verdict,
-    aggregate, aops_live, grade,
+    Data, DataFile, Grader, Metrics, Prompter, Record, Settings, Strategy, Suite, SuiteError, aops_live,
 };
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use self::asking::Line;
 use self::programs::Programs;
+use self::recording::Recorded;
 use crate::failure::Failure;
 use crate::progress::{Monitor, listen_for_interrupts};
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
@@ -82,7 +82,8 @@ pub struct Arguments {
     /// The model: openai:MODEL or openai:MODEL@URL, scripted:FILE, replay:FILE or record:FILE,NAME.
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
-    /// Judge these replies instead of asking a model: the records of a run, or JSON lines with `id` and `replies`.
+    /// Judge these replies instead of asking a model: the records of a run, JSON lines with `id` and `replies`, a table
+    /// (CSV), the samples of lm-eval or a log of inspect.
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     replies: Option<PathBuf>,
     /// The folder with the data of suites [default: MATHESIS_DATA].
@@ -164,6 +165,17 @@ struct Plan {
     prompter: Prompter,
     programs: Option<Programs>,
     grader: Grader,
+}
+
+impl Plan {
+    /// Runs the programs of a record, if programs were asked for, and grades it; returns its votes.
+    fn judge(&self, record: &mut Record) -> Vec<f64> {
+        if let Some(programs) = &self.programs {
+            programs.run(record);
+        }
+        self.grader.grade_record(record);
+        votes(record, &self.grader)
+    }
 }
 
 /// Run a benchmark.
@@ -284,35 +296,67 @@ fn ask(arguments: &Arguments, plan: &Plan, model: &str) -> Result<(), Failure> {
     let model = open(model).map_err(Failure::input)?;
     let name = run_name(&plan.suite.name, &model.identity().model);
     let samples = usize::from(arguments.samples);
-    let sampling = plan.settings.sampling(arguments.seed);
-    let items = items(&plan.data, &plan.prompter, plan.settings.get("system"), &sampling, samples)
-        .map_err(Failure::input)?;
+    let blocks = Blocks { plan, samples, seed: arguments.seed };
+    // Every prompt is made before anything is asked.
+    blocks.each(|_, _| Ok(()))?;
 
     let Line { calls, currency, .. } = &asking::line(arguments, &name, model.clone())?;
     if arguments.dry_run {
-        preview(plan, &items, calls, currency);
-        return Ok(());
+        return preview(plan, &blocks, calls, currency);
     }
 
     listen_for_interrupts();
     let start = Instant::now();
     let run = Asking { plan, currency, samples, quiet: arguments.quiet || arguments.json, calls };
-    let (records, spent) = run.all(&items)?;
+    let recorded = Recorded::new(arguments.output.as_deref()).map_err(Failure::work)?;
+    let (recorded, spent) = run.all(&blocks, recorded)?;
     let conclusion = Conclusion {
         arguments,
         plan,
         name: &name,
         model: Some(&*model),
-        records: &records,
+        recorded,
         spent: Some((spent, currency)),
         seconds: start.elapsed().as_secs_f64(),
     };
     conclusion.write()
 }
 
+/// The items of a run, some at a time: the prompts of a million problems would not fit into memory.
+struct Blocks<'a> {
+    plan: &'a Plan,
+    samples: usize,
+    seed: Option<u64>,
+}
+
+/// How many problems are prepared together.
+const BLOCK: usize = 8192;
+
+impl Blocks<'_> {
+    /// Hands over the items with the number of the first of them.
+    fn each(&self, mut with: impl FnMut(usize, &[Item<'_>]) -> Result<(), Failure>) -> Result<(), Failure> {
+        let Blocks { plan, samples, seed } = self;
+        let sampling = plan.settings.sampling(*seed);
+        for (number, problems) in plan.data.problems.chunks(BLOCK).enumerate() {
+            let data = Data { problems: problems.to_vec(), exemplars: plan.data.exemplars.clone() };
+            let items = items(&data, &plan.prompter, plan.settings.get("system"), &sampling, *samples)
+                .map_err(Failure::input)?;
+            with(number * BLOCK, &items)?;
+        }
+        Ok(())
+    }
+}
+
 /// Show what a run would ask and take.
-fn preview(plan: &Plan, items: &[Item<'_>], calls: &Calls, currency: &str) {
-    let request = &items[0].request;
+fn preview(plan: &Plan, blocks: &Blocks<'_>, calls: &Calls, currency: &str) -> Result<(), Failure> {
+    let (mut total, mut first) = (Estimate::default(), String::new());
+    blocks.each(|number, items| {
+        total = total.plus(calls.estimate(items.iter().map(|item| &item.request)));
+        if number == 0 {
+            first = first_prompt(plan, &items[0]);
+        }
+        Ok(())
+    })?;
     println!("suite     {}: {}", plan.suite.name, plan.suite.about);
     for file in &plan.files {
         println!("data      {} ({} rows, BLAKE3 {})", file.name, file.rows, &file.blake3[..16]);
@@ -322,30 +366,35 @@ fn preview(plan: &Plan, items: &[Item<'_>], calls: &Calls, currency: &str) {
     for (key, value) in plan.settings.values().iter().filter(|(_, value)| !value.is_empty()) {
         println!("          {key} = {value:?}");
     }
-    let estimate = calls.estimate(items.iter().map(|item| &item.request));
     println!(
         "problems  {}, {} samples of each: {} calls, {} samples are there already",
-        items.len(),
-        request.samples,
-        estimate.calls,
-        estimate.reused
+        plan.data.problems.len(),
+        blocks.samples,
+        total.calls,
+        total.reused
     );
-    println!(
-        "tokens    about {} to read, at most {} to write",
-        estimate.input_tokens, estimate.output_tokens
-    );
+    println!("tokens    about {} to read, at most {} to write", total.input_tokens, total.output_tokens);
     if !currency.is_empty() {
-        println!("cost      at most {:.4} {currency}", estimate.cost);
+        println!("cost      at most {:.4} {currency}", total.cost);
     }
+    println!("\n{first}");
+    Ok(())
+}
+
+/// What a problem is asked first.
+fn first_prompt(plan: &Plan, item: &Item<'_>) -> String {
     let Some(dialogue) = plan.prompter.dialogue() else {
-        println!("\nthe first prompt ({}):\n\n{}", items[0].problem.id, items[0].prompt);
-        return;
+        return format!("the first prompt ({}):\n\n{}", item.problem.id, item.prompt);
     };
-    println!("          these are the first calls; a sample takes at most {}", dialogue.most_calls());
-    println!("\nthe first conversation ({}):", items[0].problem.id);
-    for message in dialogue.opening(items[0].problem, &items[0].prompt) {
-        println!("\n[{}]\n{}", message.role.name(), message.text());
+    let mut text = format!(
+        "these are the first calls; a sample takes at most {}\n\nthe first conversation ({}):\n",
+        dialogue.most_calls(),
+        item.problem.id
+    );
+    for message in dialogue.opening(item.problem, &item.prompt) {
+        text += &format!("\n[{}]\n{}\n", message.role.name(), message.text());
     }
+    text
 }
 
 /// A run that asks.
@@ -357,89 +406,50 @@ struct Asking<'a> {
     calls: &'a Calls,
 }
 
-/// What is shown while a run asks: scores by problem.
-#[derive(Default)]
-struct Tally {
-    scores: Vec<Vec<f64>>,
-}
-
-impl Tally {
-    fn add(&mut self, record: &Record) {
-        let score = |verdict| f64::from(u8::from(verdict == Verdict::Right));
-        self.scores.push(record.grades.iter().map(|grade| score(grade.verdict)).collect());
-    }
-
-    fn figures(&self, samples: usize) -> String {
-        let all: Vec<f64> = self.scores.iter().flatten().copied().collect();
-        if all.is_empty() {
-            return String::new();
-        }
-        let right = all.iter().sum::<f64>();
-        let interval = if samples == 1 {
-            wilson(right as usize, all.len(), 0.95)
-        } else {
-            student_t(&self.scores, 0.95)
-        };
-        let percent = |share: f64| 100.0 * share.clamp(0.0, 1.0);
-        format!(
-            "accuracy {:.1} % ({:.1} to {:.1})",
-            percent(right / all.len() as f64),
-            percent(interval.low),
-            percent(interval.high)
-        )
-    }
-}
-
 impl Asking<'_> {
-    /// Asks all items and judges the replies while others are under way.
-    fn all(&self, items: &[Item<'_>]) -> Result<(Vec<Record>, Spending), Failure> {
+    /// Asks all items, and judges and writes the replies while others are under way.
+    fn all(&self, blocks: &Blocks<'_>, recorded: Recorded) -> Result<(Recorded, Spending), Failure> {
+        let all = self.plan.data.problems.len();
         let mut monitor = Monitor::new(&self.plan.suite.name, self.quiet).counting("problem");
-        let records: Mutex<Vec<Option<Record>>> = Mutex::new(vec![None; items.len()]);
-        let tally = Mutex::new(Tally::default());
         let mut spent = Spending::default();
         let mut shown: Option<Instant> = None;
-        let stopped = rayon::in_place_scope(|scope| {
-            generate(self.calls, items, &self.plan.prompter, |number, mut record, cost| {
-                spent = spent.plus(cost);
-                let (records, tally, plan) = (&records, &tally, self.plan);
-                scope.spawn(move |_| {
-                    if let Some(programs) = &plan.programs {
-                        programs.run(&mut record);
+        let (asked, recorded) = recorded.with(|record| self.plan.judge(record), self.samples, |keep, tally| {
+            blocks.each(|first, items| {
+                let each = |number: usize, record: Record, cost: Spending| {
+                    spent = spent.plus(cost);
+                    keep(record);
+                    if shown.is_some_and(|last| last.elapsed() <= Duration::from_millis(250)) {
+                        return;
                     }
-                    plan.grader.grade_record(&mut record);
-                    tally.lock().expect("no panic while counting").add(&record);
-                    records.lock().expect("no panic while storing")[number] = Some(record);
-                });
-                if shown.is_none_or(|last| last.elapsed() > Duration::from_millis(250)) {
                     shown = Some(Instant::now());
-                    let figures =
-                        self.figures(&tally.lock().expect("no panic while counting"), number + 1, spent);
-                    if monitor.show(number + 1, items.len(), &figures).is_break() {
+                    let done = first + number + 1;
+                    let accuracy = recording::accuracy(tally);
+                    if monitor.show(done, all, &self.figures(accuracy, done, spent)).is_break() {
                         monitor.finish();
                         eprintln!(
-                            "{} of {} problems are answered and kept; the same command goes on from there",
-                            number + 1,
-                            items.len()
+                            "{done} of {all} problems are answered and kept; the same command goes on from there"
                         );
                         std::process::exit(130);
                     }
-                }
+                };
+                generate(self.calls, items, &self.plan.prompter, each).map_err(|stop| {
+                    let kept = "what was answered is kept, the same command goes on from there";
+                    Failure::work(format!("{stop}; {kept}"))
+                })
             })
         });
         monitor.finish();
-        if let Err(stop) = stopped {
-            return Err(Failure::work(format!(
-                "{stop}; what was answered is kept, the same command goes on from there"
-            )));
-        }
-        let records = records.into_inner().expect("no panic while storing").into_iter().flatten().collect();
-        Ok((records, spent))
+        asked?;
+        Ok((recorded.map_err(|error| Failure::work(format!("cannot write records: {error}")))?, spent))
     }
 
-    fn figures(&self, tally: &Tally, done: usize, spent: Spending) -> String {
+    fn figures(&self, accuracy: Option<Score>, done: usize, spent: Spending) -> String {
         let status = self.calls.status();
         let rate = (done * self.samples) as f64 / status.elapsed.as_secs_f64().max(1e-3);
-        let mut figures = format!("{}, {rate:.1} replies/s", tally.figures(self.samples));
+        let mut figures = match accuracy {
+            Some(accuracy) => format!("accuracy {}, {rate:.1} replies/s", page::share(&accuracy)),
+            None => format!("{rate:.1} replies/s"),
+        };
         if !self.currency.is_empty() {
             figures += &format!(", {:.4} {}", spent.money(), self.currency);
         }
@@ -453,50 +463,42 @@ impl Asking<'_> {
     }
 }
 
-/// A line of replies that did not come from a run of ours.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Foreign {
-    id: String,
-    replies: Vec<String>,
-}
-
 /// Judge replies that are there.
 fn judge(arguments: &Arguments, plan: &Plan, path: &Path) -> Result<(), Failure> {
     let start = Instant::now();
-    let mut replies = read_replies(path)?;
-    let mut records = Vec::with_capacity(plan.data.problems.len());
-    let mut missing = Vec::new();
-    for problem in &plan.data.problems {
-        match replies.remove(&problem.id) {
-            Some((prompt, replies)) => {
-                let language = plan.prompter.reply_language(problem);
-                records.push(Record::new(problem, prompt, language, replies));
-            }
-            None => missing.push(problem.id.as_str()),
-        }
-    }
+    let replies = Replies::open(path).map_err(Failure::input)?;
+    let matched = replies.of(&plan.data.problems);
     let file = path.display();
-    if let Some(first) = missing.first() {
+    if let Some(first) = matched.missing.first() {
         return Err(Failure::input(format!(
             "{file} has no replies to {} of {} problems, such as `{first}`",
-            missing.len(),
+            matched.missing.len(),
             plan.data.problems.len()
         )));
     }
     if arguments.limit.is_none()
-        && let Some(id) = replies.keys().min()
+        && let Some(name) = &matched.strange
     {
-        return Err(Failure::input(format!("{file}: the suite has no problem `{id}`")));
+        return Err(Failure::input(format!("{file}: the suite has no problem {name}")));
     }
     if arguments.dry_run {
-        println!("{} problems with replies", records.len());
+        println!("{} problems with replies", plan.data.problems.len());
         return Ok(());
     }
-    if let Some(programs) = &plan.programs {
-        records.par_iter_mut().for_each(|record| programs.run(record));
-    }
-    grade::grade(&mut records, &plan.grader);
+    let recorded = Recorded::new(arguments.output.as_deref()).map_err(Failure::work)?;
+    let (read, recorded) = recorded.with(
+        |record| plan.judge(record),
+        1,
+        |keep, _| {
+            (plan.data.problems.iter().zip(&matched.places)).try_for_each(|(problem, places)| {
+                let (prompt, replies) = replies.read(places)?;
+                keep(Record::new(problem, prompt, plan.prompter.reply_language(problem), replies));
+                Ok(())
+            })
+        },
+    );
+    read.map_err(|error: RepliesError| Failure::input(error))?;
+    let recorded = recorded.map_err(|error| Failure::work(format!("cannot write records: {error}")))?;
     let stem = path.parent().and_then(Path::file_name).or(path.file_stem());
     let stem = stem.map_or("replies".into(), |stem| stem.to_string_lossy().into_owned());
     let stem = stem.strip_prefix(&format!("{}-", plan.suite.name)).unwrap_or(&stem).to_string();
@@ -505,38 +507,11 @@ fn judge(arguments: &Arguments, plan: &Plan, path: &Path) -> Result<(), Failure>
         plan,
         name: &run_name(&plan.suite.name, &format!("{stem}-{}", plan.grader.mode.name())),
         model: None,
-        records: &records,
+        recorded,
         spent: None,
         seconds: start.elapsed().as_secs_f64(),
     };
     conclusion.write()
-}
-
-/// Replies by the names of problems, with the prompts where they are known.
-type Replies = std::collections::HashMap<String, (String, Vec<Reply>)>;
-
-fn read_replies(path: &Path) -> Result<Replies, Failure> {
-    let mut found = Replies::new();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))?;
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let wrong = |message: String| Failure::input(format!("{}:{}: {message}", path.display(), number + 1));
-        let (id, prompt, replies) = match serde_json::from_str::<Foreign>(line) {
-            Ok(line) => (line.id, String::new(), line.replies.into_iter().map(Reply::complete).collect()),
-            Err(foreign) => match serde_json::from_str::<Record>(line) {
-                Ok(record) => (record.id, record.prompt, record.replies),
-                Err(record) => {
-                    let message =
-                        format!("neither `id` and `replies` ({foreign}) nor a record of a run ({record})");
-                    return Err(wrong(message));
-                }
-            },
-        };
-        if found.insert(id.clone(), (prompt, replies)).is_some() {
-            return Err(wrong(format!("`{id}` is there twice")));
-        }
-    }
-    Ok(found)
 }
 
 /// What is written and printed at the end.
@@ -545,16 +520,24 @@ struct Conclusion<'a> {
     plan: &'a Plan,
     name: &'a str,
     model: Option<&'a dyn Model>,
-    records: &'a [Record],
+    recorded: Recorded,
     spent: Option<(Spending, &'a str)>,
     seconds: f64,
 }
 
 impl Conclusion<'_> {
-    fn write(&self) -> Result<(), Failure> {
-        let Conclusion { arguments, plan, records, .. } = self;
-        let metrics = aggregate::aggregate(records, &plan.grader);
-        let languages = languages(records);
+    fn write(self) -> Result<(), Failure> {
+        let Conclusion { arguments, plan, recorded, .. } = &self;
+        let metrics = recorded.tally.metrics(&plan.grader);
+        let folder = RunFolder::begin(self.name, arguments.output.as_deref())?;
+        let records = folder.path("records.jsonl");
+        let index = recorded.copy_to(&records).map_err(|error| Failure::file("write", &records, &error))?;
+        let languages = match metrics.categories.get("language") {
+            Some(category) if category.values.len() > 1 => {
+                languages(&Record::read(&records).map_err(Failure::work)?)
+            }
+            _ => None,
+        };
         let mut files = vec![
             ("report.html", "tables and every transcript"),
             ("metrics.json", "the scores: the same for the same replies"),
@@ -588,10 +571,6 @@ impl Conclusion<'_> {
             result: &metrics,
             files: files.iter().map(|(name, content)| FileRecord::new(name, content)).collect(),
         };
-        let folder = RunFolder::begin(self.name, arguments.output.as_deref())?;
-        let mut lines = Vec::new();
-        Record::write(records, &mut lines).map_err(Failure::work)?;
-        folder.write("records.jsonl", lines)?;
         folder.write("metrics.json", json_text(&metrics)?)?;
         if let Some(languages) = &languages {
             folder.write("languages.json", json_text(languages)?)?;
@@ -608,7 +587,9 @@ impl Conclusion<'_> {
             spent: self.spent,
             languages: languages.as_ref(),
         };
-        folder.write("report.html", page::page(&head, &metrics, records))?;
+        let report = folder.path("report.html");
+        page::write(&report, &head, &metrics, &index)
+            .map_err(|error| Failure::file("write", &report, &error))?;
         folder.write("run.json", json_text(&run)?)?;
         let folder = folder.finish()?;
         asking::print(arguments, &run, &folder, || self.summary(&metrics, languages.as_ref(), &folder))

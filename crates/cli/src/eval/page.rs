@@ -4,11 +4,14 @@
 //! It depends on the records and the scores alone, so that the same replies give the same page.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::ops::Range;
+use std::path::Path;
 
 use mathesis_reasoning::models::calls::Spending;
 use mathesis_reasoning::suites::aggregate::Score;
+use mathesis_reasoning::suites::index::{Filter, Index, Order};
 use mathesis_reasoning::suites::languages::{Languages, probability};
 use mathesis_reasoning::suites::{DataFile, Form, Grade, Metrics, Record, Reply, Trajectory, Verdict};
 
@@ -49,8 +52,20 @@ mark { background: color-mix(in srgb, var(--doubtful) 35%, transparent); color: 
 /// Transcripts beyond this many replies stand in `records.jsonl` only: browsers have limits.
 const MOST_REPLIES: usize = 20_000;
 
-/// The page.
-pub fn page(head: &Head<'_>, metrics: &Metrics, records: &[Record]) -> String {
+/// Writes the page; transcripts are read one by one.
+///
+/// # Errors
+/// If records cannot be read or the page not written.
+pub fn write(path: &Path, head: &Head<'_>, metrics: &Metrics, index: &Index) -> std::io::Result<()> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    file.write_all(front(head, metrics).as_bytes())?;
+    transcripts(&mut file, index)?;
+    file.write_all(b"</main>\n</body>\n</html>\n")?;
+    file.flush()
+}
+
+/// Everything above the transcripts.
+fn front(head: &Head<'_>, metrics: &Metrics) -> String {
     let title = escape(&head.title);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -71,8 +86,6 @@ pub fn page(head: &Head<'_>, metrics: &Metrics, records: &[Record]) -> String {
     categories(&mut page, metrics);
     languages(&mut page, head);
     settings(&mut page, head);
-    transcripts(&mut page, records);
-    page.push_str("</main>\n</body>\n</html>\n");
     page
 }
 
@@ -258,23 +271,23 @@ pub fn table(page: &mut String, header: &[&str], rows: impl IntoIterator<Item = 
 }
 
 /// All records, those first that have the worst reply.
-fn transcripts(page: &mut String, records: &[Record]) {
-    let worst =
-        |record: &Record| record.grades.iter().map(|grade| grade.verdict).max().unwrap_or(Verdict::Error);
-    let mut order: Vec<&Record> = records.iter().collect();
-    order.sort_by_key(|record| std::cmp::Reverse(worst(record)));
-    page.push_str("<h2>Transcripts</h2>\n<p class=\"quiet\">Failures first; inside, the answer that was found is marked.</p>\n");
+fn transcripts(file: &mut impl std::io::Write, index: &Index) -> std::io::Result<()> {
+    file.write_all(b"<h2>Transcripts</h2>\n<p class=\"quiet\">Failures first; inside, the answer that was found is marked.</p>\n")?;
     let mut shown = 0;
-    for record in order {
-        shown += record.replies.len();
+    for number in index.select(&Filter::default(), Order::Failures) {
+        shown += index.entry(number as usize).verdicts.len();
         if shown > MOST_REPLIES {
-            page.push_str(
-                "<p>The other transcripts are in <a href=\"records.jsonl\">records.jsonl</a>.</p>\n",
-            );
+            file.write_all(
+                b"<p>The other transcripts are in <a href=\"records.jsonl\">records.jsonl</a>; \
+                             <code>mathesis view</code> shows them all.</p>\n",
+            )?;
             break;
         }
-        transcript(page, record);
+        let mut page = String::new();
+        transcript(&mut page, &index.read(number as usize).map_err(std::io::Error::other)?);
+        file.write_all(page.as_bytes())?;
     }
+    Ok(())
 }
 
 fn transcript(page: &mut String, record: &Record) {
@@ -333,7 +346,7 @@ fn sample(page: &mut String, number: usize, reply: &Reply, grade: &Grade) {
 }
 
 /// The parts of a trajectory, in order.
-fn stages(page: &mut String, trajectory: &Trajectory) {
+pub fn stages(page: &mut String, trajectory: &Trajectory) {
     let tools: Vec<String> =
         (trajectory.tools.iter()).map(|(tool, used)| format!("{tool} {}", used.calls)).collect();
     let tools = if tools.is_empty() { String::new() } else { format!("; tools: {}", tools.join(", ")) };
@@ -366,7 +379,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// A text as HTML, formulas as MathML, with a part of it marked; a formula that holds some of the part is marked whole.
-fn typeset(text: &str, marked: Option<Range<usize>>) -> String {
+pub fn typeset(text: &str, marked: Option<Range<usize>>) -> String {
     let mut html = String::with_capacity(text.len());
     let mut at = 0;
     // A span of the record, which a hand may have edited.

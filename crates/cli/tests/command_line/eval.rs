@@ -71,6 +71,62 @@ fn the_same_replies_give_the_same_files_and_other_rules_ask_nothing() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("+0.00 points"), "{output:?}");
 }
 
+/// Replies of the pupil, judged by two modes and set beside themselves.
+#[test]
+fn several_runs_and_two_graders_are_compared() {
+    let folder = TempDir::new().expect("a folder");
+    for samples in ["1", "2"] {
+        run(folder.path(), &["--model", &pupil(), "--samples", samples, "--output", samples]);
+    }
+    let told = |arguments: &[&str]| {
+        let output = mathesis(folder.path(), arguments);
+        assert!(output.status.success(), "{}", unbroken(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let many = told(&["compare", "1", "2", "1"]);
+    assert!(many.contains("2 comparisons") && many.contains("corrected"), "{many}");
+    let many: Value = serde_json::from_str(&told(&["compare", "1", "2", "1", "--json"])).expect("JSON");
+    assert_eq!((many[0]["common"].as_u64(), many[1]["same_replies"].as_bool()), (Some(12), Some(true)));
+
+    let audit = told(&["compare", "2", "--modes", "strict,hendrycks"]);
+    assert!(audit.contains("announced answer") && audit.contains("right: 149"), "{audit}");
+    let audit: Value =
+        serde_json::from_str(&told(&["compare", "2", "--modes", "strict,hendrycks", "--json"]))
+            .expect("JSON");
+    let rules = audit["rules"].as_array().expect("pairs of rules");
+    assert_eq!(rules.iter().filter_map(|pair| pair["replies"].as_u64()).sum::<u64>(), 24);
+    for (arguments, expected) in [
+        (vec!["compare", "1"], "required"),
+        (vec!["compare", "1", "none"], "none is no run"),
+        (vec!["compare", "1", "--modes", "strict"], "expected two modes"),
+        (vec!["compare", "1", "--modes", "strict,strikt"], "there is no mode `strikt`"),
+        (vec!["compare", "1", "2", "--modes", "strict,qwen25"], "cannot be used"),
+    ] {
+        let output = mathesis(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(unbroken(&output).contains(expected), "{arguments:?}: {}", unbroken(&output));
+    }
+}
+
+/// What lm-eval and inspect write themselves; `bench/imports` makes the logs.
+#[test]
+fn logs_of_other_harnesses_are_judged() {
+    let Some(logs) = std::env::var_os("MATHESIS_PEER_LOGS") else {
+        println!("skipped: MATHESIS_PEER_LOGS does not name a folder with logs of bench/imports");
+        return;
+    };
+    let folder = TempDir::new().expect("a folder");
+    // Of "Answer: 2, 3" the strict mode takes the number alone: two replies are wrong.
+    for (name, expected) in [("lm-eval.jsonl", [22, 2, 0, 0, 0]), ("inspect.eval", [20, 2, 0, 1, 1])] {
+        let log = Path::new(&logs).join(name).display().to_string();
+        let record = run(folder.path(), &["--replies", &log, "--output", name]);
+        let verdicts = &record["result"]["verdicts"];
+        let counts =
+            ["right", "wrong", "no-answer", "truncated", "refused"].map(|name| verdicts[name].as_u64());
+        assert_eq!(counts.map(Option::unwrap), expected, "{name}");
+    }
+}
+
 #[test]
 fn a_dry_run_shows_the_first_prompt_and_leaves_nothing() {
     let folder = TempDir::new().expect("a folder");

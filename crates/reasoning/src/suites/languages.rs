@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::aggregate::{CONFIDENCE, REPLICATES, Score, score, scores};
+use super::aggregate::{CONFIDENCE, REPLICATES, Score, score, share};
 use super::{Ending, Record};
 use crate::answers::{Language, identify, is_in_script};
 use crate::statistics::Interval;
-use crate::statistics::interval::{bootstrap, mean};
+use crate::statistics::interval::{Share, bootstrap, mean};
 use crate::statistics::paired::{McNemar, PairedDifference, holm, mcnemar, paired_difference};
 
 /// The scores of a run by language.
@@ -86,7 +86,7 @@ pub fn languages(records: &[Record]) -> Option<Languages> {
     }
     let by_item: BTreeMap<Language, BTreeMap<&str, f64>> = (groups.iter())
         .map(|(language, records)| {
-            let items = records.iter().map(|record| (item(record), mean(&scores(record))));
+            let items = records.iter().map(|record| (item(record), share(record).value()));
             (*language, items.collect())
         })
         .collect();
@@ -97,14 +97,14 @@ pub fn languages(records: &[Record]) -> Option<Languages> {
     let has_english = groups.contains_key(&Language::En);
     let languages: Vec<LanguageScore> = (groups.iter())
         .map(|(&language, records)| {
-            let clusters: Vec<Vec<f64>> = records.iter().map(|record| scores(record)).collect();
-            let drawn = bootstrap(&clusters, CONFIDENCE, REPLICATES, 0);
+            let shares: Vec<Share> = records.iter().map(|record| share(record)).collect();
+            let drawn = bootstrap(&shares, CONFIDENCE, REPLICATES, 0);
             let gap = (has_english && language != Language::En)
                 .then(|| paired_difference(&aligned(Language::En, language), CONFIDENCE, 0));
             LanguageScore {
                 language,
                 problems: records.len(),
-                accuracy: score(records),
+                accuracy: score(&shares),
                 bootstrap: Interval { low: drawn.low.max(0.0), high: drawn.high.min(1.0) },
                 gap: gap.flatten(),
                 replies: ReplyLanguages::of(records, language),

@@ -10,14 +10,17 @@
 //! A strategy that asks several times for a problem is a [`Dialogue`], and one that asks for programs has a stage between the
 //! first two, `program`; both leave a [`Trajectory`] in the reply.
 //!
-//! [`compare`](mod@compare) sets two graded runs side by side, [`languages`](mod@languages) the languages of one run.
-//! Every published suite is a file of its own, and [`from_file`](mod@from_file) makes a suite of a file that a user writes.
+//! [`compare`](mod@compare) sets two graded runs side by side, [`languages`](mod@languages) the languages of one run, and
+//! [`audit`](mod@audit) two graders of one with the rules by which they find answers. [`index`](mod@index) finds records of a
+//! large run, and [`replies`] reads those of other programs. Every published suite is a file of its own, and
+//! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
 //!
 //! [`carp`] and [`arqmath`] have scores of their own kind, [`misconceptions`] and [`countermath`] prompts and records, too.
 
 pub mod aggregate;
 pub mod aops_live;
 pub mod arqmath;
+pub mod audit;
 pub mod carp;
 pub mod compare;
 pub mod countermath;
@@ -25,6 +28,7 @@ mod dialogue;
 pub mod from_file;
 pub mod generate;
 pub mod grade;
+pub mod index;
 pub(crate) mod json;
 pub mod languages;
 pub mod misconceptions;
@@ -33,6 +37,7 @@ mod problem;
 pub mod program;
 mod prompt;
 mod record;
+pub mod replies;
 mod settings;
 mod source;
 mod trajectory;

@@ -137,22 +137,27 @@ pub enum RecordError {
 impl Record {
     /// Reads the records of a file of JSON lines.
     pub fn read(path: &Path) -> Result<Vec<Record>, RecordError> {
+        Record::each(path)?.collect()
+    }
+
+    /// The records of a file of JSON lines, one after the other.
+    pub fn each(path: &Path) -> Result<impl Iterator<Item = Result<Record, RecordError>>, RecordError> {
         let name = path.display().to_string();
         let file = std::fs::File::open(path).map_err(|error| RecordError::File(name.clone(), error))?;
-        let mut records = Vec::new();
-        for (number, line) in std::io::BufReader::new(file).split(b'\n').enumerate() {
+        let read = move |number: usize, line: std::io::Result<Vec<u8>>| {
             let line = line.map_err(|error| RecordError::File(name.clone(), error))?;
             if line.trim_ascii().is_empty() {
-                continue;
+                return Ok(None);
             }
             let wrong = |message: String| RecordError::Line { file: name.clone(), line: number + 1, message };
             let record: Record = serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))?;
             if !record.grades.is_empty() && record.grades.len() != record.replies.len() {
                 return Err(wrong("not as many grades as replies".into()));
             }
-            records.push(record);
-        }
-        Ok(records)
+            Ok(Some(record))
+        };
+        let lines = std::io::BufReader::new(file).split(b'\n').enumerate();
+        Ok(lines.filter_map(move |(number, line)| read(number, line).transpose()))
     }
 
     /// Writes records as JSON lines.

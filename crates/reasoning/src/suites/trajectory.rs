@@ -134,28 +134,25 @@ pub struct EndCount {
 }
 
 impl Trajectories {
-    /// Of graded records; `None` where no reply has a trajectory.
-    pub fn of(records: &[Record]) -> Option<Self> {
-        let mut counts = Trajectories::default();
-        let replies = records.iter().flat_map(|record| record.replies.iter().zip(&record.grades));
-        for (reply, grade) in replies {
+    /// Counts those of a graded record.
+    pub fn add(&mut self, record: &Record) {
+        for (reply, grade) in record.replies.iter().zip(&record.grades) {
             let Some(trajectory) = &reply.trajectory else { continue };
-            counts.replies += 1;
-            counts.calls += trajectory.calls;
-            counts.most_calls = counts.most_calls.max(trajectory.calls);
-            let end = counts.ended.entry(trajectory.ended.clone()).or_default();
+            self.replies += 1;
+            self.calls += trajectory.calls;
+            self.most_calls = self.most_calls.max(trajectory.calls);
+            let end = self.ended.entry(trajectory.ended.clone()).or_default();
             end.replies += 1;
             end.right += usize::from(grade.verdict == Verdict::Right);
             for stage in &trajectory.stages {
-                let ended = counts.stages.entry(stage.name.clone()).or_default();
+                let ended = self.stages.entry(stage.name.clone()).or_default();
                 *ended.entry(stage.ended.clone()).or_default() += 1;
             }
             for (name, used) in &trajectory.tools {
-                let count = counts.tools.entry(name.clone()).or_default();
+                let count = self.tools.entry(name.clone()).or_default();
                 count.calls += used.calls;
                 count.refused += used.refused;
             }
         }
-        (counts.replies > 0).then_some(counts)
     }
 }

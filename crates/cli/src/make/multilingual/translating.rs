@@ -220,7 +220,7 @@ fn check(run: &Run<'_>, settings: &Settings) -> Result<(), Failure> {
         (translation.max_tokens == 0, "translation.max-tokens = 0: at least 1"),
         (contamination.n == 0, "contamination.n = 0: at least 1"),
         (pairs.arrangements.is_empty(), "pairs.arrangements names no arrangement: parallel, cross or both"),
-        (!(pairs.temperature > 0.0), "pairs.temperature: above 0, perhaps inf"),
+        (pairs.temperature.is_nan() || pairs.temperature <= 0.0, "pairs.temperature: above 0, perhaps inf"),
         (pairs.total == Some(0), "pairs.total = 0 leaves no pair"),
         (records.limit == 0, "records.limit = 0 leaves no record"),
     ];

@@ -248,7 +248,9 @@ mod tests {
         };
         let sampler = Sampler { samples: 7, ..Sampler::new(Instruction::new(None).unwrap()) };
         let mut results = Vec::new();
-        sampler.collect(&calls, &[question.clone()], |kept, counts, _| results.push((kept, counts))).unwrap();
+        sampler
+            .collect(&calls, std::slice::from_ref(&question), |kept, counts, _| results.push((kept, counts)))
+            .unwrap();
         let (kept, counts) = results.remove(0);
         let expected = PathCounts { sampled: 7, incomplete: 1, wrong: 2, unsound: 1, repeated: 2, kept: 1 };
         assert_eq!(counts, expected);

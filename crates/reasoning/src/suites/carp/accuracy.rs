@@ -14,7 +14,6 @@ use std::sync::LazyLock;
 use mathesis_symbolic::formula::{Formula, NamedConstant};
 use regex::Regex;
 
-use super::super::Record as Graded;
 use super::{ExpressionFlow, Link, Record};
 use crate::answers::carp::{is_same, read};
 use crate::answers::pattern;
@@ -113,14 +112,12 @@ pub struct ExpressionScores {
 }
 
 impl ExpressionScores {
-    /// Over all replies that have such a score; `None` where none has.
-    pub fn of(records: &[Graded]) -> Option<Self> {
-        let grades = records.iter().flat_map(|record| &record.grades);
-        let scores: Vec<&Accuracy> = grades.filter_map(|grade| grade.expressions.as_ref()).collect();
+    /// Over the replies that have such a score; `None` where none has.
+    pub fn of(scores: &[Accuracy]) -> Option<Self> {
         let total: f64 = scores.iter().map(|score| score.value()).sum();
         (!scores.is_empty()).then(|| ExpressionScores {
             accuracy: total / scores.len() as f64,
-            failures: Failures::of(scores.iter().copied()),
+            failures: Failures::of(scores),
         })
     }
 }
