@@ -2,11 +2,13 @@
 
 mod check;
 mod compare;
+mod decontaminate;
 mod direction_network;
 mod eval;
 mod experiments;
 mod failure;
 mod generate;
+mod make;
 mod outcome;
 mod papers;
 mod progress;
@@ -17,6 +19,7 @@ mod run;
 mod run_folder;
 mod solve;
 mod train;
+mod view;
 
 use std::process::ExitCode;
 
@@ -30,6 +33,7 @@ Examples:
   mathesis check '\\frac{1}{2}' 0.5                         are two answers equal, and why
   mathesis eval gsm8k --model openai:NAME@URL            a benchmark on a model, with a report
   mathesis generate MODEL --prompt 'The sum of'          text from a language model in a folder
+  mathesis view                                          finished runs in a web page
   mathesis papers                                        the published methods and their state
   mathesis reproduce gp-hm --quick                       a published experiment, in about two minutes
 
@@ -58,8 +62,14 @@ enum Verb {
     Generate(Box<generate::Arguments>),
     /// Run a benchmark on a model, resumable, and write a run folder with every transcript.
     Eval(Box<eval::Arguments>),
-    /// Compare two runs of one benchmark, problem by problem, with paired tests.
+    /// Compare runs of one benchmark, problem by problem, with paired tests; or two graders of one run.
     Compare(compare::Arguments),
+    /// Leave out the records that hold text of a benchmark, or show how much of them a corpus holds.
+    Decontaminate(decontaminate::Arguments),
+    /// Browse finished runs in a web page: figures, transcripts, two runs side by side.
+    View(view::Arguments),
+    /// Make problems or a data set by a recipe, and write a run folder with the records.
+    Make(make::Arguments),
     /// List the published methods with their state.
     Papers(papers::Arguments),
     /// Run a published experiment and set the measured figures beside the published ones.
@@ -81,6 +91,9 @@ fn main() -> ExitCode {
         Verb::Generate(arguments) => generate::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Decontaminate(arguments) => decontaminate::run(&arguments),
+        Verb::View(arguments) => view::run(&arguments),
+        Verb::Make(arguments) => make::run(&arguments),
         Verb::Papers(arguments) => papers::run(&arguments),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
     };
