@@ -1,0 +1,96 @@
+//! Gated linear attention on arrays from files, timed: one document, single precision.
+//!
+//! `gated_linear_attention FOLDER TOKENS HEADS KEY VALUE` reads queries, keys, values and log gates, `[tokens, heads, channels]`, from
+//! `queries.f32`, `keys.f32`, `values.f32` and `log_gates.f32` in the folder (raw little-endian numbers), and `gradient.f32` of the output if it
+//! is there. It writes `output.f32` and `final_state.f32`, with a gradient also `d_queries.f32`, `d_keys.f32`, `d_values.f32` and
+//! `d_log_gates.f32`, and prints the times in seconds as JSON.
+
+use std::path::Path;
+use std::time::Instant;
+
+use mathesis_algebra::gated_linear_attention::{Form, Operands, backward, forward};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, numbers @ ..] = arguments.as_slice() else {
+        return Err("usage: gated_linear_attention FOLDER TOKENS HEADS KEY VALUE".into());
+    };
+    let numbers: Vec<usize> = numbers.iter().map(|n| n.parse()).collect::<Result<_, _>>()?;
+    let [tokens, heads, key_channels, value_channels] = numbers[..] else {
+        return Err("four numbers are expected: TOKENS HEADS KEY VALUE".into());
+    };
+    let folder = Path::new(folder);
+    let [queries, keys, values, log_gates] =
+        ["queries", "keys", "values", "log_gates"].map(|name| read(folder, name));
+    let (queries, keys, values, log_gates) = (queries?, keys?, values?, log_gates?);
+    let operands = Operands {
+        heads,
+        key_channels,
+        value_channels,
+        lengths: &[tokens],
+        queries: &queries,
+        keys: &keys,
+        values: &values,
+        log_gates: &log_gates,
+        scale: (key_channels as f32).powf(-0.5),
+        initial_state: None,
+    };
+    let outputs = forward(&operands, Form::fast(tokens))?;
+    write(folder, "output", &outputs.output)?;
+    write(folder, "final_state", &outputs.final_state)?;
+    let chunked = median(|| drop(forward(&operands, Form::fast(tokens))));
+    let recurrent = median(|| drop(forward(&operands, Form::Recurrent)));
+    // A step of decoding: one token after the whole document.
+    let one = |values: &[f32], width: usize| values[values.len() - heads * width..].to_vec();
+    let (q, k) = (one(&queries, key_channels), one(&keys, key_channels));
+    let (v, g) = (one(&values, value_channels), one(&log_gates, key_channels));
+    let step = Operands {
+        lengths: &[1],
+        queries: &q,
+        keys: &k,
+        values: &v,
+        log_gates: &g,
+        initial_state: Some(&outputs.final_state),
+        ..operands
+    };
+    let step = median(|| drop(forward(&step, Form::Recurrent)));
+    let mut both = String::new();
+    if let Ok(gradient) = read(folder, "gradient") {
+        let gradients = backward(&operands, &gradient, None, Form::fast(tokens))?;
+        write(folder, "d_queries", &gradients.queries)?;
+        write(folder, "d_keys", &gradients.keys)?;
+        write(folder, "d_values", &gradients.values)?;
+        write(folder, "d_log_gates", &gradients.log_gates)?;
+        let time = median(|| drop(backward(&operands, &gradient, None, Form::fast(tokens))));
+        both = format!(", \"backward\": {time}");
+    }
+    let threads = rayon::current_num_threads();
+    println!(
+        "{{\"threads\": {threads}, \"chunked\": {chunked}, \"recurrent\": {recurrent}, \"step\": {step}{both}}}"
+    );
+    Ok(())
+}
+
+fn read(folder: &Path, name: &str) -> Result<Vec<f32>, std::io::Error> {
+    let bytes = std::fs::read(folder.join(name).with_extension("f32"))?;
+    Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+}
+
+fn write(folder: &Path, name: &str, values: &[f32]) -> Result<(), std::io::Error> {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    std::fs::write(folder.join(name).with_extension("f32"), bytes)
+}
+
+/// The median of several runs, after one to warm up.
+fn median(mut run: impl FnMut()) -> f64 {
+    run();
+    let start = Instant::now();
+    let mut times = Vec::new();
+    while times.len() < 5 || (times.len() < 41 && start.elapsed().as_secs_f64() < 2.0) {
+        let start = Instant::now();
+        run();
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
