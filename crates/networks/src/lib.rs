@@ -5,8 +5,10 @@
 //!
 //! - [`convolution`]: three-dimensional convolution with automatic derivatives;
 //! - [`direction_network`]: a network that proposes directions for solving pressure systems, its loss, training and file;
+//! - [`operation`]: differentiable operations that are written over slices;
 //! - [`sequence`]: layers along sequences, of which language models are made.
 
 pub mod convolution;
 pub mod direction_network;
+pub mod operation;
 pub mod sequence;
