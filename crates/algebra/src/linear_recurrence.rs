@@ -9,10 +9,9 @@
 //!
 //! Arrays are `[tokens, channels]`; tokens of all documents follow each other, and no document sees another.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::real::Real;
+use crate::real::{Real, vectorised};
 
 /// How the recurrence is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +203,7 @@ impl<T: Real> Document<'_, T> {
             let index = if direction == Direction::Forwards { step } else { count - 1 - step };
             let end = states.len().min((index + 1) * chunk);
             let states = &mut states[index * chunk..end];
-            Arch::new().dispatch(
+            vectorised(
                 #[inline(always)]
                 || self.correct(index * chunk, states, channels, &carry, direction),
             );
@@ -224,7 +223,7 @@ impl<T: Real> Document<'_, T> {
 
     /// The states of tokens from `offset` on, from the state before them.
     fn steps(&self, offset: usize, states: &mut [T], channels: usize, start: &[T], direction: Direction) {
-        Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 let count = states.len() / channels;

@@ -1,6 +1,7 @@
 //! The real number types that kernels are generic over.
 
 use faer::traits::RealField;
+use pulp::{Arch, Simd, WithSimd};
 use rustfft::FftNum;
 use rustfft::num_traits::{Float, NumAssign};
 
@@ -101,6 +102,25 @@ impl Real for f32 {
         let value = if self < -69.0 { 0.0 } else { p * power };
         if self.is_nan() { self } else { value }
     }
+}
+
+/// Runs a closure whose loops are compiled for the widest vectors that the machine has. Both it and what it calls must be inlined: mark
+/// them `#[inline(always)]`.
+///
+/// A closure that changes what it borrows is called as such here. Given to `pulp` itself it would be called through `FnOnce`, a
+/// function between that is compiled for the narrowest vectors.
+#[inline(always)]
+pub(crate) fn vectorised<R>(work: impl FnMut() -> R) -> R {
+    struct Loops<F>(F);
+    impl<R, F: FnMut() -> R> WithSimd for Loops<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(mut self, _: S) -> R {
+            (self.0)()
+        }
+    }
+    Arch::new().dispatch(Loops(work))
 }
 
 #[cfg(test)]

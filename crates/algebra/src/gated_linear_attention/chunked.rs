@@ -12,10 +12,9 @@
 use faer::linalg::matmul::matmul;
 use faer::prelude::ReborrowMut;
 use faer::{Accum, MatMut, MatRef, Par};
-use pulp::Arch;
 
 use super::{Head, HeadGradients, Rows};
-use crate::real::Real;
+use crate::real::{Real, vectorised};
 
 /// The output, `[tokens, V]`, and the state after the last token.
 pub(super) fn forward<T: Real>(head: &Head<'_, T>, chunk: usize, sub_chunk: usize) -> (Vec<T>, Vec<T>) {
@@ -132,7 +131,7 @@ impl<'a, T: Real> Chunk<'a, T> {
     fn fill(&mut self, index: usize) {
         self.first = index * self.size;
         self.tokens = self.size.min(self.head.tokens - self.first);
-        Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || self.fill_rows(),
         );
@@ -199,7 +198,7 @@ impl<'a, T: Real> Chunk<'a, T> {
                 let keys = matrix(&reach.keys, start, key, key);
                 matmul(scores, Accum::Replace, queries, keys.transpose(), scale, Par::Seq);
             }
-            Arch::new().dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     for j in start..end {
@@ -250,7 +249,7 @@ impl<T: Real> Reach<T> {
     }
 
     fn move_to(&mut self, chunk: &Chunk<'_, T>, start: usize) {
-        Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || self.move_rows(chunk, start),
         );
@@ -350,7 +349,7 @@ impl<T: Real> BackwardWork<T> {
         matmul(value_gradient, Accum::Add, keys, state_gradient_matrix, one, Par::Seq);
 
         self.within(chunk);
-        Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || self.collect(chunk, state, state_gradient, gradients),
         );
@@ -387,7 +386,7 @@ impl<T: Real> BackwardWork<T> {
                 matmul(product, Accum::Replace, scores.transpose(), queries, T::one(), Par::Seq);
                 add_products(&mut self.key_from_chunk[..start * key], &self.product, &reach.gates);
             }
-            Arch::new().dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     let decayed = &mut decayed[..key];
@@ -484,17 +483,28 @@ fn multiply_previous<T: Real>(products: &mut [T], gates: &[T], row: usize) {
     }
 }
 
-#[inline(always)]
 fn add_products<T: Real>(target: &mut [T], a: &[T], b: &[T]) {
-    for ((target, a), b) in target.iter_mut().zip(a).zip(b) {
-        *target += *a * *b;
-    }
+    vectorised(
+        #[inline(always)]
+        || {
+            for ((target, a), b) in target.iter_mut().zip(a).zip(b) {
+                *target += *a * *b;
+            }
+        },
+    );
 }
 
 fn scale_rows<T: Real>(matrix: &mut [T], factors: &[T], width: usize) {
-    for (row, factor) in matrix.chunks_mut(width).zip(factors) {
-        row.iter_mut().for_each(|entry| *entry *= *factor);
-    }
+    vectorised(
+        #[inline(always)]
+        || {
+            for (row, factor) in matrix.chunks_mut(width).zip(factors) {
+                for entry in row {
+                    *entry *= *factor;
+                }
+            }
+        },
+    );
 }
 
 /// Sums that run side by side, as many as fill the widest registers.

@@ -26,7 +26,7 @@ mod recurrent;
 use rayon::prelude::*;
 use rustfft::num_traits::Float;
 
-use crate::real::Real;
+use crate::real::{Real, vectorised};
 
 /// How the function is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -319,9 +319,9 @@ impl<T: Real> Operands<'_, T> {
         expect_finite("the queries", self.queries)?;
         expect_finite("the keys", self.keys)?;
         expect_finite("the values", self.values)?;
-        let valid = |gate: &T| *gate <= T::zero();
-        if !self.log_gates.iter().fold(true, |all, gate| all & valid(gate)) {
-            let index = self.log_gates.iter().position(|gate| !valid(gate)).unwrap_or(0);
+        if !all(self.log_gates, |gate| gate <= T::zero()) {
+            let index =
+                self.log_gates.iter().position(|gate| gate.is_nan() || *gate > T::zero()).unwrap_or(0);
             let value = self.log_gates[index].widened();
             return Err(match value.is_nan() {
                 true => AttentionError::NotFinite { what: "the log gates", index },
@@ -376,12 +376,25 @@ fn expect<T>(what: &'static str, array: &[T], expected: usize) -> Result<(), Att
 }
 
 fn expect_finite<T: Real>(what: &'static str, array: &[T]) -> Result<(), AttentionError> {
-    // Without branches over the whole array first: the loop is vectorised.
-    if array.iter().fold(true, |all, value| all & Float::is_finite(*value)) {
+    if all(array, |value| Float::is_finite(value)) {
         return Ok(());
     }
     let index = array.iter().position(|value| !Float::is_finite(*value)).unwrap_or(0);
     Err(AttentionError::NotFinite { what, index })
+}
+
+/// Whether all numbers are valid, without a branch for each of them.
+fn all<T: Real>(array: &[T], valid: impl Fn(T) -> bool) -> bool {
+    let mut all = true;
+    vectorised(
+        #[inline(always)]
+        || {
+            for value in array {
+                all &= valid(*value);
+            }
+        },
+    );
+    all
 }
 
 /// Rows of the heads of each document, one array for each, as one array `[tokens, heads, width]`.

@@ -1,25 +1,29 @@
 //! Token by token, and back.
 
-use pulp::Arch;
-
 use super::{Head, HeadGradients, Rows};
-use crate::real::Real;
+use crate::real::{Real, vectorised};
 
 /// The output, `[tokens, V]`, and the state after the last token.
 pub(super) fn forward<T: Real>(head: &Head<'_, T>) -> (Vec<T>, Vec<T>) {
     let (_, value) = head.channels();
     let mut state = head.start();
     let mut output = vec![T::zero(); head.tokens * value];
-    Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             for (token, output) in output.chunks_mut(value).enumerate() {
-                step(head, token, &mut state, |_, query, state| {
-                    let query = query * head.scale;
-                    for (output, state) in output.iter_mut().zip(state) {
-                        *output += query * *state;
-                    }
-                });
+                step(
+                    head,
+                    token,
+                    &mut state,
+                    #[inline(always)]
+                    |_, query, state| {
+                        let query = query * head.scale;
+                        for (output, state) in output.iter_mut().zip(state) {
+                            *output += query * *state;
+                        }
+                    },
+                );
             }
         },
     );
@@ -53,7 +57,7 @@ pub(super) fn backward<T: Real>(
 ) -> HeadGradients<T> {
     let (key, value) = head.channels();
     let mut gradients = HeadGradients::zeros(head);
-    Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             // Every state is needed: S_t for the query of t, S_{t−1} for its gate.
