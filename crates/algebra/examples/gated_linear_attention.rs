@@ -3,7 +3,7 @@
 //! `gated_linear_attention FOLDER TOKENS HEADS KEY VALUE` reads queries, keys, values and log gates, `[tokens, heads, channels]`, from
 //! `queries.f32`, `keys.f32`, `values.f32` and `log_gates.f32` in the folder (raw little-endian numbers), and `gradient.f32` of the output if it
 //! is there. It writes `output.f32` and `final_state.f32`, with a gradient also `d_queries.f32`, `d_keys.f32`, `d_values.f32` and
-//! `d_log_gates.f32`, and prints the times in seconds as JSON.
+//! `d_log_gates.f32`, and prints JSON: for each form the best time and the mean processor time, in seconds.
 
 use std::path::Path;
 use std::time::Instant;
@@ -38,8 +38,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let outputs = forward(&operands, Form::fast(tokens))?;
     write(folder, "output", &outputs.output)?;
     write(folder, "final_state", &outputs.final_state)?;
-    let chunked = best(|| drop(forward(&operands, Form::fast(tokens))));
-    let recurrent = best(|| drop(forward(&operands, Form::Recurrent)));
+    let chunked = times(|| drop(forward(&operands, Form::fast(tokens))));
+    let recurrent = times(|| drop(forward(&operands, Form::Recurrent)));
     // A step of decoding: one token after the whole document.
     let one = |values: &[f32], width: usize| values[values.len() - heads * width..].to_vec();
     let (q, k) = (one(&queries, key_channels), one(&keys, key_channels));
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         initial_state: Some(&outputs.final_state),
         ..operands
     };
-    let step = best(|| drop(forward(&step, Form::Recurrent)));
+    let step = times(|| drop(forward(&step, Form::Recurrent)));
     let mut both = String::new();
     if let Ok(gradient) = read(folder, "gradient") {
         let gradients = backward(&operands, &gradient, None, Form::fast(tokens))?;
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         write(folder, "d_keys", &gradients.keys)?;
         write(folder, "d_values", &gradients.values)?;
         write(folder, "d_log_gates", &gradients.log_gates)?;
-        let time = best(|| drop(backward(&operands, &gradient, None, Form::fast(tokens))));
+        let time = times(|| drop(backward(&operands, &gradient, None, Form::fast(tokens))));
         both = format!(", \"backward\": {time}");
     }
     let threads = rayon::current_num_threads();
@@ -81,16 +81,26 @@ fn write(folder: &Path, name: &str, values: &[f32]) -> Result<(), std::io::Error
     std::fs::write(folder.join(name).with_extension("f32"), bytes)
 }
 
-/// The best of several runs, after one to warm up: what other work on the machine disturbs least.
-fn best(mut run: impl FnMut()) -> f64 {
+/// The best time of several runs, after one to warm up, and the mean processor time of all threads together, which other work on the
+/// machine disturbs less: as a JSON array, in seconds.
+fn times(mut run: impl FnMut()) -> String {
     run();
-    let start = Instant::now();
+    let (start, processor) = (Instant::now(), processor_seconds());
     let (mut best, mut runs) = (f64::INFINITY, 0);
-    while runs < 5 || (runs < 41 && start.elapsed().as_secs_f64() < 2.0) {
+    while runs < 5 || (runs < 1000 && start.elapsed().as_secs_f64() < 3.0) {
         let start = Instant::now();
         run();
         best = best.min(start.elapsed().as_secs_f64());
         runs += 1;
     }
-    best
+    format!("[{best}, {}]", (processor_seconds() - processor) / f64::from(runs))
+}
+
+/// Processor time of this process so far, user and system, where Linux tells it; in hundredths of a second.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Fields are counted after the command's name, which is in brackets and may hold anything.
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    after.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>()
+        / 100.0
 }

@@ -16,20 +16,24 @@ use faer::{Accum, MatMut, MatRef, Par};
 use super::{Head, HeadGradients, Rows};
 use crate::real::{Real, vectorised};
 
-/// The output, `[tokens, V]`, and the state after the last token.
-pub(super) fn forward<T: Real>(head: &Head<'_, T>, chunk: usize, sub_chunk: usize) -> (Vec<T>, Vec<T>) {
-    let (_, value) = head.channels();
+/// Writes the output, a column for every token, and returns the state after the last one.
+pub(super) fn forward<T: Real>(
+    head: &Head<'_, T>,
+    mut output: MatMut<'_, T>,
+    chunk: usize,
+    sub_chunk: usize,
+) -> Vec<T> {
     let mut state = head.start();
-    let mut output = vec![T::zero(); head.tokens * value];
     let mut chunk = Chunk::new(head, chunk, sub_chunk);
-    for (index, output) in output.chunks_mut(chunk.size * value).enumerate() {
+    let mut reach = Reach::new(&chunk);
+    for index in 0..head.tokens.div_ceil(chunk.size) {
         chunk.fill(index);
-        chunk.score();
-        let output = matrix_mut(output, chunk.tokens, value, value);
-        chunk.read(output, &state);
+        chunk.score(&mut reach);
+        let columns = output.rb_mut().subcols_mut(chunk.first, chunk.tokens);
+        chunk.read(columns.transpose_mut(), &state);
         chunk.advance(&mut state);
     }
-    (output, state)
+    state
 }
 
 /// The gradients, from those of the output and of the state after the last token.
@@ -52,11 +56,11 @@ pub(super) fn backward<T: Real>(
         states.extend_from_slice(&state);
     }
     let mut gradients = HeadGradients::zeros(head);
-    let mut work = BackwardWork::new(chunk.size, key);
+    let mut work = BackwardWork::new(&chunk);
     for index in (0..chunks).rev() {
         let state = &states[index * key * value..][..key * value];
         chunk.fill(index);
-        chunk.score();
+        chunk.score(&mut work.reach);
         work.chunk(&chunk, output_gradient, state, &mut state_gradient, &mut gradients);
     }
     gradients.state = state_gradient;
@@ -183,12 +187,10 @@ impl<'a, T: Real> Chunk<'a, T> {
     }
 
     /// Fills in A.
-    fn score(&mut self) {
+    fn score(&mut self, reach: &mut Reach<T>) {
         let (key, _) = self.head.channels();
         let (size, scale) = (self.size, self.head.scale);
         self.scores.fill(T::zero());
-        let mut decayed = vec![T::zero(); key];
-        let mut reach = Reach::new(size, key);
         for start in (0..self.tokens).step_by(self.sub_chunk) {
             let end = self.tokens.min(start + self.sub_chunk);
             if start > 0 {
@@ -201,13 +203,21 @@ impl<'a, T: Real> Chunk<'a, T> {
             vectorised(
                 #[inline(always)]
                 || {
+                    let (decayed, products) = (&mut reach.decayed[..key], &mut reach.products[..key]);
                     for j in start..end {
                         decayed.copy_from_slice(self.head.keys.row(self.first + j));
-                        let query = |i: usize| self.head.queries.row(self.first + i);
-                        self.scores[j * size + j] = scale * dot(&decayed, query(j));
-                        for i in j + 1..end {
-                            let gates = &self.gates[i * key..][..key];
-                            self.scores[i * size + j] = scale * decay_and_dot(&mut decayed, gates, query(i));
+                        for i in j..end {
+                            if i > j {
+                                for (decayed, gate) in decayed.iter_mut().zip(&self.gates[i * key..]) {
+                                    *decayed = (*decayed * *gate).flushed();
+                                }
+                            }
+                            let queries = self.head.queries.row(self.first + i);
+                            for ((product, decayed), query) in products.iter_mut().zip(&*decayed).zip(queries)
+                            {
+                                *product = *decayed * *query;
+                            }
+                            self.scores[i * size + j] = scale * sum_up(products);
                         }
                     }
                 },
@@ -219,10 +229,16 @@ impl<'a, T: Real> Chunk<'a, T> {
     fn read(&self, mut output: MatMut<'_, T>, state: &[T]) {
         let (key, value) = self.head.channels();
         let queries = matrix(&self.queries, self.tokens, key, key);
-        let scores = matrix(&self.scores, self.tokens, self.tokens, self.size);
         let state = matrix(state, key, value, value);
         matmul(output.rb_mut(), Accum::Replace, queries, state, T::one(), Par::Seq);
-        matmul(output, Accum::Add, scores, self.values(), T::one(), Par::Seq);
+        // The first half of the rows sees nothing of the second.
+        let (values, half) = (self.head.values, self.tokens.div_ceil(2));
+        for (start, end) in [(0, half), (half, self.tokens)] {
+            let scores = matrix(&self.scores[start * self.size..], end - start, end, self.size);
+            let values = matrix(values.from(self.first), end, value, values.stride);
+            let output = output.rb_mut().subrows_mut(start, end - start);
+            matmul(output, Accum::Add, scores, values, T::one(), Par::Seq);
+        }
     }
 
     /// `S ← diag(γ) S + (K∘Γ)ᵀ V`.
@@ -241,11 +257,16 @@ struct Reach<T> {
     gates: Vec<T>,
     /// The keys times these.
     keys: Vec<T>,
+    /// Rows for the pairs of tokens within a sub-chunk.
+    decayed: Vec<T>,
+    products: Vec<T>,
 }
 
 impl<T: Real> Reach<T> {
-    fn new(size: usize, key: usize) -> Self {
-        Reach { gates: vec![T::zero(); size * key], keys: vec![T::zero(); size * key] }
+    fn new(chunk: &Chunk<'_, T>) -> Self {
+        let (key, _) = chunk.head.channels();
+        let rows = |count: usize| vec![T::zero(); count * key];
+        Reach { gates: rows(chunk.size), keys: rows(chunk.size), decayed: rows(1), products: rows(1) }
     }
 
     fn move_to(&mut self, chunk: &Chunk<'_, T>, start: usize) {
@@ -299,10 +320,12 @@ struct BackwardWork<T> {
     query_from_chunk: Vec<T>,
     key_from_chunk: Vec<T>,
     product: Vec<T>,
+    reach: Reach<T>,
 }
 
 impl<T: Real> BackwardWork<T> {
-    fn new(size: usize, key: usize) -> Self {
+    fn new(chunk: &Chunk<'_, T>) -> Self {
+        let (size, (key, _)) = (chunk.size, chunk.head.channels());
         let rows = || vec![T::zero(); size * key];
         BackwardWork {
             size,
@@ -313,6 +336,7 @@ impl<T: Real> BackwardWork<T> {
             query_from_chunk: rows(),
             key_from_chunk: rows(),
             product: rows(),
+            reach: Reach::new(chunk),
         }
     }
 
@@ -365,15 +389,13 @@ impl<T: Real> BackwardWork<T> {
         let (head, key, size, tokens) = (chunk.head, self.key, self.size, chunk.tokens);
         self.query_from_chunk.fill(T::zero());
         self.key_from_chunk.fill(T::zero());
-        let mut reach = Reach::new(size, key);
-        let mut decayed = vec![T::zero(); key];
         for start in (0..tokens).step_by(chunk.sub_chunk) {
             let end = tokens.min(start + chunk.sub_chunk);
             let rows = end - start;
             if start > 0 {
-                reach.move_to(chunk, start);
+                self.reach.move_to(chunk, start);
                 let scores = matrix(&self.scores[start * size..], rows, start, size);
-                let keys = matrix(&reach.keys, start, key, key);
+                let keys = matrix(&self.reach.keys, start, key, key);
                 let product = matrix_mut(&mut self.product, rows, key, key);
                 matmul(product, Accum::Replace, scores, keys, T::one(), Par::Seq);
                 add_products(
@@ -384,12 +406,12 @@ impl<T: Real> BackwardWork<T> {
                 let queries = matrix(&chunk.local_queries[start * key..], rows, key, key);
                 let product = matrix_mut(&mut self.product, start, key, key);
                 matmul(product, Accum::Replace, scores.transpose(), queries, T::one(), Par::Seq);
-                add_products(&mut self.key_from_chunk[..start * key], &self.product, &reach.gates);
+                add_products(&mut self.key_from_chunk[..start * key], &self.product, &self.reach.gates);
             }
             vectorised(
                 #[inline(always)]
                 || {
-                    let decayed = &mut decayed[..key];
+                    let decayed = &mut self.reach.decayed[..key];
                     for j in start..end {
                         decayed.fill(T::one());
                         let keys = &head.keys.row(chunk.first + j)[..key];
@@ -507,6 +529,21 @@ fn scale_rows<T: Real>(matrix: &mut [T], factors: &[T], width: usize) {
     );
 }
 
+/// The sum of numbers, by halves; they are overwritten. Every step is a loop along two slices, which is vectorised.
+#[inline(always)]
+fn sum_up<T: Real>(numbers: &mut [T]) -> T {
+    let mut length = numbers.len();
+    while length > 8 {
+        let half = length / 2;
+        let (lower, upper) = numbers[..length].split_at_mut(length - half);
+        for (lower, upper) in lower.iter_mut().zip(upper) {
+            *lower += *upper;
+        }
+        length -= half;
+    }
+    numbers[..length].iter().copied().sum()
+}
+
 /// Sums that run side by side, as many as fill the widest registers.
 const LANES: usize = 16;
 
@@ -522,25 +559,4 @@ fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     }
     let rest: T = a_rest.iter().zip(b_rest).map(|(a, b)| *a * *b).sum();
     sums.into_iter().sum::<T>() + rest
-}
-
-/// Multiplies `decayed` by the gates and returns its scalar product with `other`.
-#[inline(always)]
-fn decay_and_dot<T: Real>(decayed: &mut [T], gates: &[T], other: &[T]) -> T {
-    let mut sums = [T::zero(); LANES];
-    let (lanes, rest) = decayed.as_chunks_mut::<LANES>();
-    let (gate_lanes, gate_rest) = gates.as_chunks::<LANES>();
-    let (other_lanes, other_rest) = other.as_chunks::<LANES>();
-    for ((decayed, gates), other) in lanes.iter_mut().zip(gate_lanes).zip(other_lanes) {
-        for k in 0..LANES {
-            decayed[k] = (decayed[k] * gates[k]).flushed();
-            sums[k] += decayed[k] * other[k];
-        }
-    }
-    let mut sum = T::zero();
-    for ((decayed, gate), other) in rest.iter_mut().zip(gate_rest).zip(other_rest) {
-        *decayed = (*decayed * *gate).flushed();
-        sum += *decayed * *other;
-    }
-    sums.into_iter().sum::<T>() + sum
 }

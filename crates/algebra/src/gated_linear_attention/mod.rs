@@ -23,6 +23,8 @@ mod chunked;
 mod parallel;
 mod recurrent;
 
+use faer::MatMut;
+use faer::prelude::ReborrowMut;
 use rayon::prelude::*;
 use rustfft::num_traits::Float;
 
@@ -152,15 +154,19 @@ pub enum AttentionError {
 /// [`AttentionError`] if arrays do not fit, a log gate is positive, or a number is not finite.
 pub fn forward<T: Real>(operands: &Operands<'_, T>, form: Form) -> Result<Outputs<T>, AttentionError> {
     operands.check(form)?;
-    let (heads, value_channels) = (operands.heads, operands.value_channels);
-    let parts = operands.for_each_head(|head, _| match form {
-        Form::Recurrent => recurrent::forward(head),
-        Form::Parallel => parallel::forward(head),
-        Form::Chunked { chunk, sub_chunk } => chunked::forward(head, chunk, sub_chunk),
+    let mut output = vec![T::zero(); operands.values.len()];
+    let views = columns_of_heads(&mut output, operands);
+    let states = operands.for_each_head(views, |head, _, output| match form {
+        Form::Recurrent => recurrent::forward(head, output),
+        Form::Parallel => parallel::forward(head, output),
+        Form::Chunked { chunk, sub_chunk } => chunked::forward(head, output, chunk, sub_chunk),
     });
-    let (output, states): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    let output = interleaved(&output, operands.lengths, heads, value_channels);
-    Ok(Outputs { output, final_state: states.concat() })
+    let outputs = Outputs { output, final_state: states.concat() };
+    // Whatever is not finite spreads to the outputs: the operands, which are larger, are looked through only then.
+    if !(all_finite(&outputs.output) && all_finite(&outputs.final_state)) {
+        operands.check_numbers()?;
+    }
+    Ok(outputs)
 }
 
 /// The gradients, from that of the output, `[tokens, heads, V]`, and of the final state if something depends on it.
@@ -179,7 +185,8 @@ pub fn backward<T: Real>(
         expect("the final state's gradient", gradient, operands.state_size())?;
     }
     let (heads, key, value) = (operands.heads, operands.key_channels, operands.value_channels);
-    let parts = operands.for_each_head(|head, place| {
+    let nothing = vec![(); operands.lengths.len() * operands.heads];
+    let parts = operands.for_each_head(nothing, |head, place, ()| {
         let start = (place.token * heads + place.head) * value;
         let output = Rows { values: output_gradient, start, stride: heads * value, width: value };
         let state = match final_state_gradient {
@@ -196,13 +203,18 @@ pub fn backward<T: Real>(
         let parts: Vec<&[T]> = parts.iter().map(|p| part(p).as_slice()).collect();
         interleaved(&parts, operands.lengths, heads, width)
     };
-    Ok(Gradients {
+    let gradients = Gradients {
         queries: collect(|p| &p.queries, key),
         keys: collect(|p| &p.keys, key),
         values: collect(|p| &p.values, value),
         log_gates: collect(|p| &p.log_gates, key),
         initial_state: parts.iter().flat_map(|p| p.state.iter().copied()).collect(),
-    })
+    };
+    if !(all_finite(&gradients.queries) && all_finite(&gradients.keys) && all_finite(&gradients.values)) {
+        operands.check_numbers()?;
+        expect_finite("the output's gradient", output_gradient)?;
+    }
+    Ok(gradients)
 }
 
 /// The rows of one head of one document in an array.
@@ -314,11 +326,7 @@ impl<T: Real> Operands<'_, T> {
         expect("the log gates", self.log_gates, keys)?;
         if let Some(state) = self.initial_state {
             expect("the initial state", state, self.state_size())?;
-            expect_finite("the initial state", state)?;
         }
-        expect_finite("the queries", self.queries)?;
-        expect_finite("the keys", self.keys)?;
-        expect_finite("the values", self.values)?;
         if !all(self.log_gates, |gate| gate <= T::zero()) {
             let index =
                 self.log_gates.iter().position(|gate| gate.is_nan() || *gate > T::zero()).unwrap_or(0);
@@ -331,15 +339,27 @@ impl<T: Real> Operands<'_, T> {
         Ok(())
     }
 
-    /// The results for all heads of the first document, then for those of the second, and so on.
-    fn for_each_head<R: Send>(&self, work: impl Fn(&Head<'_, T>, Place) -> R + Sync) -> Vec<R> {
+    /// That all operands but the gates are finite.
+    fn check_numbers(&self) -> Result<(), AttentionError> {
+        expect_finite("the queries", self.queries)?;
+        expect_finite("the keys", self.keys)?;
+        expect_finite("the values", self.values)?;
+        self.initial_state.map_or(Ok(()), |state| expect_finite("the initial state", state))
+    }
+
+    /// The results for all heads of the first document, then for those of the second, and so on, each made with an extra of its own.
+    fn for_each_head<E: Send, R: Send>(
+        &self,
+        extras: Vec<E>,
+        work: impl Fn(&Head<'_, T>, Place, E) -> R + Sync,
+    ) -> Vec<R> {
         let (key, value) = (self.key_channels, self.value_channels);
         let starts: Vec<usize> = self
             .lengths
             .iter()
             .scan(0, |next, length| Some(std::mem::replace(next, *next + length)))
             .collect();
-        let one = |state: usize| {
+        let one = |(state, extra): (usize, E)| {
             let (document, head) = (state / self.heads, state % self.heads);
             let token = starts[document];
             let rows = |values, width| {
@@ -355,14 +375,38 @@ impl<T: Real> Operands<'_, T> {
                 scale: self.scale,
                 initial_state: self.initial_state.map(|states| &states[state * key * value..][..key * value]),
             };
-            work(&operands, Place { token, head, state })
+            work(&operands, Place { token, head, state }, extra)
         };
-        let tasks = self.lengths.len() * self.heads;
         if self.values.len() * key < PARALLEL_FROM {
-            return (0..tasks).map(one).collect();
+            return extras.into_iter().enumerate().map(one).collect();
         }
-        (0..tasks).into_par_iter().map(one).collect()
+        extras.into_par_iter().enumerate().map(one).collect()
     }
+}
+
+/// The part of an array `[tokens, heads, V]` that each head of each document owns: `[V, tokens]`, a column for every token.
+fn columns_of_heads<'a, T: Real>(array: &'a mut [T], operands: &Operands<'_, T>) -> Vec<MatMut<'a, T>> {
+    let (heads, value) = (operands.heads, operands.value_channels);
+    let tokens = array.len() / (heads * value);
+    let mut rest = MatMut::from_column_major_slice_mut(array, heads * value, tokens);
+    let mut views = Vec::with_capacity(operands.lengths.len() * heads);
+    for &length in operands.lengths {
+        let (mut document, after) = rest.split_at_col_mut(length);
+        for _ in 0..heads {
+            let (head, others) = document.split_at_row_mut(value);
+            views.push(head);
+            document = others;
+        }
+        rest = after;
+    }
+    views
+}
+
+/// The numbers of a token in such a part.
+#[inline(always)]
+fn column<'a, T>(output: &'a mut MatMut<'_, T>, token: usize) -> &'a mut [T] {
+    let column = output.rb_mut().col_mut(token).try_as_col_major_mut();
+    column.map_or(&mut [], |column| column.as_slice_mut())
 }
 
 /// Multiplications below which threads cost more than they bring.
@@ -376,25 +420,35 @@ fn expect<T>(what: &'static str, array: &[T], expected: usize) -> Result<(), Att
 }
 
 fn expect_finite<T: Real>(what: &'static str, array: &[T]) -> Result<(), AttentionError> {
-    if all(array, |value| Float::is_finite(value)) {
-        return Ok(());
+    match array.iter().position(|value| !Float::is_finite(*value)) {
+        Some(index) => Err(AttentionError::NotFinite { what, index }),
+        None => Ok(()),
     }
-    let index = array.iter().position(|value| !Float::is_finite(*value)).unwrap_or(0);
-    Err(AttentionError::NotFinite { what, index })
+}
+
+fn all_finite<T: Real>(array: &[T]) -> bool {
+    all(array, |value| Float::is_finite(value))
 }
 
 /// Whether all numbers are valid, without a branch for each of them.
-fn all<T: Real>(array: &[T], valid: impl Fn(T) -> bool) -> bool {
-    let mut all = true;
-    vectorised(
-        #[inline(always)]
-        || {
-            for value in array {
-                all &= valid(*value);
-            }
-        },
-    );
-    all
+fn all<T: Real>(array: &[T], valid: impl Fn(T) -> bool + Sync) -> bool {
+    const LANES: usize = 16;
+    array.par_chunks(1 << 15).all(|part| {
+        let mut invalid = [0_u32; LANES];
+        vectorised(
+            #[inline(always)]
+            || {
+                let (lanes, rest) = part.as_chunks::<LANES>();
+                for values in lanes {
+                    for k in 0..LANES {
+                        invalid[k] |= u32::from(!valid(values[k]));
+                    }
+                }
+                invalid[0] |= u32::from(!rest.iter().all(|value| valid(*value)));
+            },
+        );
+        invalid == [0; LANES]
+    })
 }
 
 /// Rows of the heads of each document, one array for each, as one array `[tokens, heads, width]`.

@@ -1,16 +1,17 @@
 //! All pairs of tokens, with exponentials of differences of the sums of log gates: O(T²), for comparison.
 
-use super::{Head, HeadGradients, Rows};
+use faer::MatMut;
+
+use super::{Head, HeadGradients, Rows, column};
 use crate::real::Real;
 
-/// The output, `[tokens, V]`, and the state after the last token.
-pub(super) fn forward<T: Real>(head: &Head<'_, T>) -> (Vec<T>, Vec<T>) {
+/// Writes the output, a column for every token, and returns the state after the last one.
+pub(super) fn forward<T: Real>(head: &Head<'_, T>, mut columns: MatMut<'_, T>) -> Vec<T> {
     let (key, value) = head.channels();
     let sums = sums(head);
     let start = head.start();
-    let mut output = vec![T::zero(); head.tokens * value];
     for i in 0..head.tokens {
-        let output = &mut output[i * value..][..value];
+        let output = column(&mut columns, i);
         for c in 0..key {
             let weight = head.scale * head.queries.row(i)[c] * sums[i * key + c].decay();
             accumulate(output, weight, &start[c * value..][..value]);
@@ -22,8 +23,7 @@ pub(super) fn forward<T: Real>(head: &Head<'_, T>) -> (Vec<T>, Vec<T>) {
             accumulate(output, head.scale * score, head.values.row(j));
         }
     }
-    let state = last_state(head, &sums, start);
-    (output, state)
+    last_state(head, &sums, start)
 }
 
 /// The gradients, from those of the output and of the state after the last token.

@@ -1,17 +1,18 @@
 //! Token by token, and back.
 
-use super::{Head, HeadGradients, Rows};
+use faer::MatMut;
+
+use super::{Head, HeadGradients, Rows, column};
 use crate::real::{Real, vectorised};
 
-/// The output, `[tokens, V]`, and the state after the last token.
-pub(super) fn forward<T: Real>(head: &Head<'_, T>) -> (Vec<T>, Vec<T>) {
-    let (_, value) = head.channels();
+/// Writes the output, a column for every token, and returns the state after the last one.
+pub(super) fn forward<T: Real>(head: &Head<'_, T>, mut output: MatMut<'_, T>) -> Vec<T> {
     let mut state = head.start();
-    let mut output = vec![T::zero(); head.tokens * value];
     vectorised(
         #[inline(always)]
         || {
-            for (token, output) in output.chunks_mut(value).enumerate() {
+            for token in 0..head.tokens {
+                let output = column(&mut output, token);
                 step(
                     head,
                     token,
@@ -27,7 +28,7 @@ pub(super) fn forward<T: Real>(head: &Head<'_, T>) -> (Vec<T>, Vec<T>) {
             }
         },
     );
-    (output, state)
+    state
 }
 
 /// The state after `token`, row by row; `read` sees the channel, its query and its row.
