@@ -1,6 +1,7 @@
 //! Numeric multilinear algebra over plain slices: linear operators with declared structure, tensor contraction, convolution.
 //!
 //! - [`convolution`]: three-dimensional convolution layers, forwards and backwards;
+//! - [`few_rows`]: products of a few rows with a large matrix;
 //! - [`gated_linear_attention`]: attention whose state decays by gates, recurrent, parallel and by chunks, forwards and backwards;
 //! - [`hadamard`]: the fast Walsh–Hadamard transform;
 //! - [`linear_recurrence`]: gated recurrences along sequences, step by step and by chunks;
@@ -14,6 +15,7 @@
 //! - [`tensor`]: dense row-major tensors and products along one of their modes.
 
 pub mod convolution;
+pub mod few_rows;
 pub mod gated_linear_attention;
 pub mod hadamard;
 pub mod linear_recurrence;

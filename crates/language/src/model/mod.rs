@@ -15,9 +15,10 @@ mod mixer;
 mod presets;
 
 use burn::module::{Module, Param};
-use burn::tensor::module::{embedding, linear};
+use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
 use mathesis_algebra::random::Sequence;
+use mathesis_networks::few_rows::rows_times_transposed;
 use mathesis_networks::sequence::Documents;
 use mathesis_networks::sequence::linear::{Linear, LinearConfig, LinearKind, normal};
 use mathesis_networks::sequence::rms_norm::RmsNorm;
@@ -155,7 +156,7 @@ impl LanguageModel {
     pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
         match &self.head {
             Some(head) => head.forward(hidden),
-            None => linear(hidden, self.embedding.weight.val().transpose(), None),
+            None => rows_times_transposed(hidden, self.embedding.weight.val()),
         }
     }
 

@@ -4,7 +4,6 @@
 //! at zero.
 
 use burn::module::{Module, Param, ParamId};
-use burn::tensor::module::linear;
 use burn::tensor::{Device, Shape, Tensor, TensorData};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bit_linear::{BitLinear, RELEASED_EPSILON};
 use super::block_diagonal::BlockDiagonalLinear;
+use crate::few_rows::rows_times_transposed;
 
 /// What kind of matrix a linear layer has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,7 +134,11 @@ pub struct DenseLinear {
 impl DenseLinear {
     /// `[.., in]` to `[.., out]`.
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        linear(input, self.weight.val().transpose(), self.bias.as_ref().map(Param::val))
+        let product = rows_times_transposed(input, self.weight.val());
+        match &self.bias {
+            Some(bias) => product + bias.val().unsqueeze(),
+            None => product,
+        }
     }
 }
 

@@ -1,0 +1,191 @@
+use burn::tensor::{Tensor, TensorData};
+use mathesis_networks::sequence::Documents;
+
+use super::*;
+use crate::model::{LanguageModelConfig, Size};
+
+/// A model of bytes whose weights are so large that its answers vary.
+fn model() -> LanguageModel {
+    let size =
+        Size { vocabulary: 258, width: 16, hidden: 24, layers: 2, heads: 4, key_value_heads: 2, context: 48 };
+    LanguageModelConfig { deviation: 0.4, ..LanguageModelConfig::llama(size) }
+        .init(1, &Device::flex())
+        .unwrap()
+}
+
+fn tokenizer() -> Tokenizer {
+    Tokenizer::of_bytes(&["<s>", "</s>"])
+}
+
+fn prompts(texts: &[&str]) -> Vec<Vec<u32>> {
+    texts.iter().map(|text| tokenizer().encode(text, false).unwrap()).collect()
+}
+
+#[track_caller]
+fn answers(texts: &[&str], request: &Request) -> Vec<Vec<Completion>> {
+    let mut heard = vec![vec![String::new(); request.samples]; texts.len()];
+    let completions = generate(
+        &model(),
+        &tokenizer(),
+        &prompts(texts),
+        request,
+        &Device::flex(),
+        &mut |prompt, sample, piece| {
+            heard[prompt][sample].push_str(piece);
+            ControlFlow::Continue(())
+        },
+    )
+    .unwrap();
+    // What was heard piece by piece is the text.
+    for (heard, completions) in heard.iter().flatten().zip(completions.iter().flatten()) {
+        assert_eq!(heard, &completions.text);
+    }
+    completions
+}
+
+/// The logits of the next token by one pass over everything.
+fn logits(model: &LanguageModel, tokens: &[u32]) -> Vec<f32> {
+    let data = TensorData::new(tokens.iter().map(|&token| i64::from(token)).collect(), [1, tokens.len()]);
+    let tokens = Tensor::from_data(data, &Device::flex());
+    let time = tokens.dims()[1];
+    let logits: Vec<f32> =
+        model.forward(tokens, &Documents::whole(1, time)).into_data().iter::<f32>().collect();
+    logits[logits.len() - 258..].to_vec()
+}
+
+fn greedy(max_tokens: usize) -> Request {
+    Request { max_tokens, ..Request::default() }
+}
+
+#[test]
+fn greedy_answers_are_the_likeliest_tokens_one_by_one() {
+    let model = model();
+    let texts = ["a", "one two", "some longer text"];
+    let together = answers(&texts, &greedy(12));
+    for (prompt, completions) in prompts(&texts).into_iter().zip(&together) {
+        let mut tokens = prompt.clone();
+        for _ in 0..12 {
+            let logits = logits(&model, &tokens);
+            let best = (0..258).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
+            tokens.push(best as u32);
+        }
+        assert_eq!(completions[0].tokens, tokens[prompt.len()..]);
+        assert_eq!(completions[0].finish, Finish::Length);
+        assert_eq!(completions[0].text, tokenizer().decode(&completions[0].tokens).unwrap());
+    }
+    let alone: Vec<_> = texts.iter().flat_map(|text| answers(&[text], &greedy(12))).collect();
+    assert_eq!(alone, together);
+}
+
+#[test]
+fn samples_depend_on_seed_prompt_and_number_only() {
+    let sampling = Sampling { temperature: 1.0, ..Sampling::default() };
+    let request = |samples, seed| Request { sampling, samples, seed, ..greedy(8) };
+    let given = answers(&["one", "two!"], &request(3, 7));
+    assert_eq!(given, answers(&["one", "two!"], &request(3, 7)));
+    assert_ne!(given, answers(&["one", "two!"], &request(3, 8)));
+    // Fewer samples and other prompts after it change nothing.
+    assert_eq!(answers(&["one"], &request(2, 7))[0], given[0][..2]);
+    let texts: Vec<&Vec<u32>> = given.iter().flatten().map(|completion| &completion.tokens).collect();
+    assert!((1..texts.len()).all(|k| !texts[..k].contains(&texts[k])), "all samples differ");
+}
+
+#[test]
+fn answers_end_where_they_are_told_to() {
+    let plain = &answers(&["abc"], &greedy(20))[0][0];
+    // At a token of its middle.
+    let end = plain.tokens[5];
+    let first = plain.tokens.iter().position(|&token| token == end).unwrap();
+    let ended = &answers(&["abc"], &Request { end: vec![end], ..greedy(20) })[0][0];
+    assert_eq!((&ended.tokens[..], ended.finish), (&plain.tokens[..first], Finish::Stop));
+    // At a text, which is cut off with what follows.
+    let middle: String = plain.text.chars().skip(2).take(2).collect();
+    let stopped = &answers(&["abc"], &Request { stop: vec![middle.clone()], ..greedy(20) })[0][0];
+    assert_eq!(stopped.finish, Finish::Stop);
+    assert_eq!(stopped.text, plain.text[..plain.text.find(&middle).unwrap()]);
+    assert!(stopped.tokens.len() < plain.tokens.len());
+    // At the end of the context.
+    let long = &answers(&["abc"], &greedy(1000))[0][0];
+    assert_eq!((long.tokens.len(), long.finish), (48 - 3, Finish::Length));
+    let none = &answers(&["abc"], &greedy(0))[0][0];
+    assert_eq!((none.text.as_str(), none.tokens.len(), none.finish), ("", 0, Finish::Length));
+}
+
+#[test]
+fn broken_off_generation_returns_what_there_is() {
+    let mut pieces = 0;
+    let mut heard = |_: usize, _: usize, _: &str| {
+        pieces += 1;
+        if pieces == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let request = Request { samples: 2, ..greedy(30) };
+    let texts = prompts(&["abc", "d"]);
+    let given = generate(&model(), &tokenizer(), &texts, &request, &Device::flex(), &mut heard).unwrap();
+    assert_eq!(given.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+    for completion in given.iter().flatten() {
+        assert_eq!(completion.finish, Finish::Interrupted);
+        assert!(completion.tokens.len() < 30);
+    }
+}
+
+#[test]
+fn logarithms_of_probabilities_are_the_models() {
+    let request = Request { log_probabilities: Some(2), ..greedy(5) };
+    let given = &answers(&["abc"], &request)[0][0];
+    let model = model();
+    let mut tokens = prompts(&["abc"]).remove(0);
+    assert_eq!(given.log_probabilities.len(), 5);
+    for (token, given) in given.tokens.iter().zip(&given.log_probabilities) {
+        let logits = logits(&model, &tokens);
+        let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+        assert_eq!((given.chosen.token, given.top[0]), (*token, given.chosen));
+        assert!((given.chosen.value - (f64::from(logits[*token as usize]) - sum.ln())).abs() < 1e-4);
+        assert!(given.top.len() == 2 && given.top[1].value <= given.top[0].value);
+        tokens.push(*token);
+    }
+}
+
+#[test]
+fn prompts_can_be_added_while_others_are_answered() {
+    let (model, tokenizer, device) = (model(), tokenizer(), Device::flex());
+    let mut decoder = Decoder::new(&model, &tokenizer, &device);
+    let texts = prompts(&["first", "the second"]);
+    let mut completions = vec![None; 2];
+    decoder.begin(&texts[0], &greedy(9)).unwrap();
+    let mut steps = 0;
+    while !decoder.is_idle() {
+        steps += 1;
+        if steps == 4 {
+            assert_eq!(decoder.begin(&texts[1], &greedy(9)).unwrap(), 1);
+            assert_eq!(decoder.running(), 2);
+        }
+        for event in decoder.step().unwrap() {
+            completions[event.sequence] = event.completion.or(completions[event.sequence].take());
+        }
+    }
+    let expected = answers(&["first", "the second"], &greedy(9));
+    for (given, expected) in completions.into_iter().zip(expected) {
+        assert_eq!(given.as_ref(), Some(&expected[0]));
+    }
+}
+
+#[test]
+fn impossible_requests_are_refused_before_anything_is_answered() {
+    let long = "x".repeat(48);
+    for (texts, request, word) in [
+        (vec!["ok", ""], greedy(1), "no tokens"),
+        (vec!["ok", &long], greedy(1), "48 tokens"),
+        (vec!["ok"], Request { samples: 0, ..greedy(1) }, "samples"),
+        (
+            vec!["ok"],
+            Request { sampling: Sampling { top_p: Some(2.0), ..Sampling::default() }, ..greedy(1) },
+            "top-p",
+        ),
+    ] {
+        let mut heard = |_: usize, _: usize, _: &str| panic!("nothing is answered");
+        let given = generate(&model(), &tokenizer(), &prompts(&texts), &request, &Device::flex(), &mut heard);
+        assert!(given.unwrap_err().to_string().contains(word), "{word}");
+    }
+    let error = Decoder::new(&model(), &tokenizer(), &Device::flex()).check(&[258], &greedy(1)).unwrap_err();
+    assert_eq!(error.to_string(), "the token 258 is not among the 258 of the model");
+}
