@@ -149,16 +149,16 @@ impl<T: Real> LongConvolution<'_, T> {
                     }
                 }
             }
-            (of_input, of_past, of_future)
+            StripGradients { input: of_input, past: of_past, future: of_future }
         });
-        let part = |select: fn(&(Vec<T>, Vec<T>, Vec<T>)) -> &Vec<T>, length: usize| {
+        let part = |select: fn(&StripGradients<T>) -> &Vec<T>, length: usize| {
             let parts: Vec<&[T]> = strips.iter().map(|strip| select(strip).as_slice()).collect();
             self.join(&parts, length)
         };
         Ok(LongConvolutionGradients {
-            input: part(|strip| &strip.0, input.len()),
-            past: part(|strip| &strip.1, self.past.len()),
-            future: self.future.map(|future| part(|strip| &strip.2, future.len())),
+            input: part(|strip| &strip.input, input.len()),
+            past: part(|strip| &strip.past, self.past.len()),
+            future: self.future.map(|future| part(|strip| &strip.future, future.len())),
         })
     }
 
@@ -269,6 +269,13 @@ impl<T: Real> LongConvolution<'_, T> {
         });
         all
     }
+}
+
+/// The gradients of a strip of channels.
+struct StripGradients<T> {
+    input: Vec<T>,
+    past: Vec<T>,
+    future: Vec<T>,
 }
 
 /// Channels that a task takes, of a cache line at least; an even number.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::number_format::bit_linear::{self as kernel, forward_packed};
 use mathesis_algebra::number_format::ternary::TernaryMatrix;
@@ -136,7 +136,7 @@ impl SliceOperation<3> for Ternary {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::s;
+    use burn::tensor::{DType, s};
     use mathesis_algebra::random::Sequence;
 
     use super::*;

@@ -12,7 +12,7 @@
 
 use burn::module::Module;
 use burn::tensor::activation::{log_sigmoid, relu, silu};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData, s};
 use mathesis_algebra::gated_linear_attention::{self as kernel, Form, Operands};
 use mathesis_algebra::random::Sequence;
 use mathesis_algebra::real::Real;
@@ -53,8 +53,8 @@ pub fn gated_linear_attention(
     let packed: Tensor<1> = apply_to_five(operation, operands);
     let outputs = batch * time * heads * value;
     let all = packed.dims()[0];
-    let output = packed.clone().slice([0..outputs]).reshape([batch, time, heads, value]);
-    (output, packed.slice([outputs..all]).reshape(states))
+    let output = packed.clone().slice(s![0..outputs]).reshape([batch, time, heads, value]);
+    (output, packed.slice(s![outputs..all]).reshape(states))
 }
 
 /// The tokens of every document, row after row.
