@@ -2,10 +2,13 @@
 
 mod check;
 mod compare;
+mod decontaminate;
 mod direction_network;
 mod eval;
 mod experiments;
 mod failure;
+mod generate;
+mod make;
 mod outcome;
 mod papers;
 mod progress;
@@ -16,6 +19,7 @@ mod run;
 mod run_folder;
 mod solve;
 mod train;
+mod view;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,8 @@ Examples:
   mathesis solve heat.toml --method collocation --json   another method; the result as JSON
   mathesis check '\\frac{1}{2}' 0.5                         are two answers equal, and why
   mathesis eval gsm8k --model openai:NAME@URL            a benchmark on a model, with a report
+  mathesis generate MODEL --prompt 'The sum of'          text from a language model in a folder
+  mathesis view                                          finished runs in a web page
   mathesis papers                                        the published methods and their state
   mathesis reproduce gp-hm --quick                       a published experiment, in about two minutes
 
@@ -52,10 +58,18 @@ enum Verb {
     Check(check::Arguments),
     /// Train the network that a file states, and write its weights and a run folder with a report.
     Train(train::Arguments),
+    /// Go on from a text, or answer a chat, with a language model in a folder.
+    Generate(Box<generate::Arguments>),
     /// Run a benchmark on a model, resumable, and write a run folder with every transcript.
     Eval(Box<eval::Arguments>),
-    /// Compare two runs of one benchmark, problem by problem, with paired tests.
+    /// Compare runs of one benchmark, problem by problem, with paired tests; or two graders of one run.
     Compare(compare::Arguments),
+    /// Leave out the records that hold text of a benchmark, or show how much of them a corpus holds.
+    Decontaminate(decontaminate::Arguments),
+    /// Browse finished runs in a web page: figures, transcripts, two runs side by side.
+    View(view::Arguments),
+    /// Make problems or a data set by a recipe, and write a run folder with the records.
+    Make(make::Arguments),
     /// List the published methods with their state.
     Papers(papers::Arguments),
     /// Run a published experiment and set the measured figures beside the published ones.
@@ -74,8 +88,12 @@ fn main() -> ExitCode {
         Verb::Solve(arguments) => solve::run(&arguments),
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Train(arguments) => train::run(&arguments),
+        Verb::Generate(arguments) => generate::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Decontaminate(arguments) => decontaminate::run(&arguments),
+        Verb::View(arguments) => view::run(&arguments),
+        Verb::Make(arguments) => make::run(&arguments),
         Verb::Papers(arguments) => papers::run(&arguments),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
     };

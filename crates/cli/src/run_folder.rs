@@ -81,6 +81,20 @@ impl RunFolder {
         written.map_err(|error| Failure::file("write", &path, &error))
     }
 
+    /// Where a file is while the folder is being written.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.temporary.path().join(name)
+    }
+
+    /// Begin a file that is written bit by bit.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn create(&self, name: &str) -> Result<fs::File, Failure> {
+        let path = self.path(name);
+        fs::File::create(&path).map_err(|error| Failure::file("write", &path, &error))
+    }
+
     /// Give the folder its name; returns it.
     ///
     /// # Errors

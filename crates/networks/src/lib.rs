@@ -6,9 +6,11 @@
 //! - [`convolution`]: three-dimensional convolution with automatic derivatives;
 //! - [`direction_network`]: a network that proposes directions for solving pressure systems, its loss, training and file;
 //! - [`few_rows`]: products of linear layers at the speed of memory;
+//! - [`operation`]: differentiable operations that are written over slices;
 //! - [`sequence`]: layers along sequences, of which language models are made.
 
 pub mod convolution;
 pub mod direction_network;
 pub mod few_rows;
+pub mod operation;
 pub mod sequence;

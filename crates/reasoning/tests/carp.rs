@@ -98,6 +98,58 @@ fn rewriting_and_needless_calls() {
 }
 
 #[test]
+fn tools_for_competition_problems() {
+    let square = |expression: &str| text("complete_the_square", &[expression]);
+    assert_eq!(square("x ^ { 2 } + 1300 x + 1300"), "( x + 650 ) ^ { 2 } - 421200");
+    assert_eq!(square("2 x ^ 2 - 4 x + 8"), "2 ( x - 1 ) ^ { 2 } + 6");
+    for expression in
+        ["x ^ 2 + x", "- 3 t ^ 2 + 5 t - 7", "( 2 a + 1 ) ^ 2", "\\frac { y ^ 2 } { 2 } - y + 1"]
+    {
+        let found = square(expression);
+        assert_eq!(text("is_equal", &[&found, expression]), "True", "{found}");
+    }
+    for wrong in ["x + 1", "x ^ 3", "a x ^ 2 + b x", "5", "x ^ 2 = 1", "\\sqrt { x }"] {
+        assert!(square(wrong).starts_with("error: 无法"), "{wrong}: {}", square(wrong));
+    }
+
+    let remainder = |dividend: &str, divisor: &str| text("mod", &[dividend, divisor]);
+    assert_eq!(remainder("2001 \\cdot 2002 \\cdot 2003 \\cdot 2004 \\cdot 2005", "19"), "11");
+    // 3 has the order 6 modulo 7, and 100 = 16 * 6 + 4.
+    assert_eq!(remainder("3 ^ { 100 }", "7"), "4");
+    assert_eq!((remainder("- 7", "3"), remainder("7", "- 3")), ("2".into(), "- 2".into()));
+    assert_eq!(remainder("\\frac { 7 } { 2 }", "\\frac { 2 } { 3 }"), "\\frac { 1 } { 6 }");
+    assert_eq!(remainder("204_5", "10"), "4");
+    for (dividend, divisor) in [("7", "0"), ("x", "3"), ("\\sqrt { 2 }", "1")] {
+        assert!(remainder(dividend, divisor).starts_with("error"), "{dividend} {divisor}");
+    }
+
+    let converted = |number: &str, base: &str| text("base_conversion", &[number, base]);
+    assert_eq!(converted("204_5", "10"), "54_{10}");
+    assert_eq!(converted("54_{10}", "5"), "204_5");
+    assert_eq!((converted("FF_16", "2"), converted("0_3", "7")), ("11111111_2".into(), "0_7".into()));
+    assert_eq!(converted(&format!("{}_2", "1".repeat(128)), "16"), format!("{}_{{16}}", "F".repeat(32)));
+    for (number, base) in [
+        ("204", "5"),
+        ("209_5", "10"),
+        ("204_1", "10"),
+        ("204_37", "10"),
+        ("204_5", "1"),
+        ("-1_5", "2"),
+        ("_5", "2"),
+    ] {
+        assert!(converted(number, base).starts_with("error: 无法转换进制"), "{number} {base}");
+    }
+    assert_eq!(text("calculate", &[&format!("{}_2 + 1", "1".repeat(70))]), (1u128 << 70).to_string());
+
+    assert_eq!(text("is_equal", &["( x + 1 ) ^ 2", "x ^ 2 + 2 x + 1"]), "True");
+    assert_eq!(text("is_equal", &["x", "y"]), "False");
+    assert_eq!(text("is_equal", &["x < 2", "2 > x"]), "True");
+    assert_eq!(text("is_equal", &["11_2", "3"]), "True");
+    assert!(text("is_equal", &["\\frac { 1 } { 0 }", "1"]).starts_with("error"));
+    assert_eq!(text("finish", &["\\frac { 1 } { 2 }"]), "\\frac { 1 } { 2 }");
+}
+
+#[test]
 fn bad_input_gets_an_error() {
     let deep = format!("{}x{}", "( ".repeat(5000), " )".repeat(5000));
     let long = "x + ".repeat(25_000) + "1";
@@ -124,8 +176,11 @@ fn bad_input_gets_an_error() {
             let short: String = input.chars().take(40).collect();
             assert!(text(tool, &[input]).starts_with("error"), "{tool} {short}");
         }
-        for tool in ["calculate", "expand", "factor"] {
+        for tool in ["calculate", "expand", "factor", "complete_the_square"] {
             text(tool, &[input]);
+        }
+        for tool in ["mod", "base_conversion", "is_equal"] {
+            text(tool, &[input, "7"]);
         }
         substitute(input, &["x = 2", "y = x"]);
         text("partial_solve", &[input, "x"]);
@@ -180,7 +235,7 @@ proptest! {
     }
 
     #[test]
-    fn no_call_panics(tool in 0..10_usize, input in "[-+*/=<>(){}xyza0-9^ |,\\\\]{0,40}", other in "[xy=0-9+ ]{0,8}") {
+    fn no_call_panics(tool in 0..TOOLS.len(), input in "[-+*/=<>(){}xyza0-9^ |,\\\\]{0,40}", other in "[xy=0-9+ ]{0,8}") {
         let one = Argument::Text(input.clone());
         let _ = call(TOOLS[tool], std::slice::from_ref(&one));
         let _ = call(TOOLS[tool], &[one.clone(), Argument::Text(other.clone())]);

@@ -11,9 +11,12 @@
 //! | [`l_mul`] | any binary floating-point format | multiplication replaced by an integer addition |
 //! | [`float8`] | the 8-bit floats E4M3 and E5M2 | (used by `l_mul`) |
 //!
+//! [`bit_linear`] is the layer of networks with ternary weights, forwards and backwards.
+//!
 //! A product takes the [`InstructionSet`] it may use. Results do not depend on it, nor on the number of threads.
 
 pub mod bipolar;
+pub mod bit_linear;
 pub mod float8;
 pub mod l_mul;
 pub mod ternary;

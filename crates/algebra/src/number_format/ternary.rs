@@ -307,6 +307,47 @@ impl ByteRows {
         set: InstructionSet,
     ) -> Result<(), FormatError> {
         expect_length("the values", values, rows * columns)?;
+        self.fill(
+            rows,
+            columns,
+            set,
+            || (),
+            |row, (), codes| quantise_row(&values[row * columns..][..columns], codes, set),
+        )
+    }
+
+    /// Quantises a matrix whose rows are made when they are needed: `write` writes a row of this number. The matrix is never in
+    /// memory as a whole.
+    ///
+    /// # Errors
+    /// As [`Self::quantise`].
+    pub fn quantise_rows(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        set: InstructionSet,
+        write: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Result<(), FormatError> {
+        self.fill(
+            rows,
+            columns,
+            set,
+            || vec![0.0; columns],
+            |row, buffer, codes| {
+                write(row, buffer);
+                quantise_row(buffer, codes, set)
+            },
+        )
+    }
+
+    fn fill<B: Send>(
+        &mut self,
+        rows: usize,
+        columns: usize,
+        set: InstructionSet,
+        buffer: impl Fn() -> B + Sync + Send,
+        quantise: impl Fn(usize, &mut B, &mut [i8]) -> Result<f32, FormatError> + Sync + Send,
+    ) -> Result<(), FormatError> {
         expect_row(columns)?;
         (self.rows, self.columns) = (rows, columns);
         let row_blocks = columns.div_ceil(BLOCK) * 4;
@@ -317,9 +358,9 @@ impl ByteRows {
             self.sums.fill(0);
             return Ok(());
         }
-        let fill_row = |(((blocks, scale), sum), values): ByteRow<'_>| {
+        let fill_row = |buffer: &mut B, (row, ((blocks, scale), sum)): (usize, ByteRow<'_>)| {
             let codes = blocks.as_flattened_mut();
-            *scale = quantise_row(values, &mut codes[..columns], set)?;
+            *scale = quantise(row, buffer, &mut codes[..columns])?;
             codes[columns..].fill(0);
             let codes = &codes[..columns];
             *sum = multiversion!(set, byte_sum, (codes: &[i8]) -> i32);
@@ -327,14 +368,15 @@ impl ByteRows {
         };
         if rows == 1 {
             // One row: handing it to another thread costs more than the work.
-            return fill_row((((&mut self.blocks, &mut self.scales[0]), &mut self.sums[0]), values));
+            let row = ((self.blocks.as_mut_slice(), &mut self.scales[0]), &mut self.sums[0]);
+            return fill_row(&mut buffer(), (0, row));
         }
         self.blocks
             .par_chunks_mut(row_blocks)
             .zip(&mut self.scales)
             .zip(&mut self.sums)
-            .zip(values.par_chunks(columns))
-            .try_for_each(fill_row)
+            .enumerate()
+            .try_for_each_init(buffer, fill_row)
     }
 
     /// Rows and columns.
@@ -355,8 +397,8 @@ impl ByteRows {
     }
 }
 
-/// The blocks, scale and sum of a row, and the values that it is made of.
-type ByteRow<'a> = (((&'a mut [Block<i8>], &'a mut f32), &'a mut i32), &'a [f32]);
+/// The blocks, scale and sum of a row.
+type ByteRow<'a> = ((&'a mut [Block<i8>], &'a mut f32), &'a mut i32);
 
 #[inline(always)]
 fn byte_sum(codes: &[i8]) -> i32 {

@@ -1,27 +1,36 @@
 //! `mathesis eval`: a benchmark on a model, or on replies that are there; a run folder with every transcript out.
 
 mod arqmath;
-mod page;
+mod asking;
+mod countermath;
+mod figures;
+mod misconceptions;
+pub mod page;
+mod programs;
+mod recording;
+mod remediation;
 
-pub use page::percent;
+pub use page::{percent, stages, typeset};
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use mathesis_reasoning::models::calls::{Calls, Caps, Limits, Log, Options, PriceTable, Spending};
+use mathesis_reasoning::models::calls::{Calls, Estimate, Spending};
 use mathesis_reasoning::models::{Identity, Model, open};
-use mathesis_reasoning::statistics::interval::{student_t, wilson};
+use mathesis_reasoning::suites::aggregate::{Score, votes};
 use mathesis_reasoning::suites::generate::{Item, generate, items};
+use mathesis_reasoning::suites::languages::{Languages, languages};
+use mathesis_reasoning::suites::replies::{Replies, RepliesError};
 use mathesis_reasoning::suites::{
-    Data, DataFile, Grader, Metrics, Prompter, Record, Reply, Settings, Strategy, Suite, SuiteError, Verdict,
-    aggregate, grade,
+    Data, DataFile, Grader, Metrics, Prompter, Record, Settings, Strategy, Suite, SuiteError, aops_live,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
+use self::asking::Line;
+use self::programs::Programs;
+use self::recording::Recorded;
 use crate::failure::Failure;
 use crate::progress::{Monitor, listen_for_interrupts};
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
@@ -34,7 +43,10 @@ Examples:
   mathesis eval gsm8k --model openai:MODEL@http://localhost:8000/v1 --dry-run
   mathesis eval gsm8k --model openai:MODEL --samples 8 --set temperature=0.7
   mathesis eval gsm8k --replies runs/gsm8k-MODEL/records.jsonl --set mode=gsm8k      judge again, ask nothing
+  mathesis eval gsm8k --model openai:MODEL --strategy program                the model writes programs
+  mathesis eval carp --model openai:MODEL --strategy deli                    algebra tools and text in turns
   mathesis eval arqmath --qrels qrels.txt --run my.run      a ranking, scored as trec_eval does
+  mathesis eval math-misconceptions --model lexical:characters --set experiment=cross-topic
   mathesis compare runs/gsm8k-A runs/gsm8k-B                paired tests of two runs
 
 Published suites read their data below --data or MATHESIS_DATA. Every reply is kept under runs/calls as soon as it is
@@ -47,6 +59,18 @@ enum Ranking {
     Arqmath(arqmath::Arguments),
 }
 
+/// Suites whose prompts and scores are of their own kind: name, what it is, and what runs it.
+type OwnKind = (&'static str, &'static str, fn(&Arguments) -> Result<(), Failure>);
+const OF_THEIR_OWN_KIND: &[OwnKind] = &[
+    (misconceptions::NAME, "55 misconceptions of algebra behind wrong answers", misconceptions::run),
+    (
+        countermath::NAME,
+        "1,216 statements of university mathematics: true or false, and argued by examples?",
+        countermath::run,
+    ),
+    (remediation::NAME, "help against these misconceptions, rated by people", remediation::run),
+];
+
 /// Arguments of `eval`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -58,7 +82,8 @@ pub struct Arguments {
     /// The model: openai:MODEL or openai:MODEL@URL, scripted:FILE, replay:FILE or record:FILE,NAME.
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
-    /// Judge these replies instead of asking a model: the records of a run, or JSON lines with `id` and `replies`.
+    /// Judge these replies instead of asking a model: the records of a run, JSON lines with `id` and `replies`, a table
+    /// (CSV), the samples of lm-eval or a log of inspect.
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     replies: Option<PathBuf>,
     /// The folder with the data of suites [default: MATHESIS_DATA].
@@ -107,7 +132,7 @@ pub struct Arguments {
 
 /// What `run.json` holds.
 #[derive(Serialize)]
-struct RunRecord<'a> {
+struct RunRecord<'a, R> {
     name: &'a str,
     suite: &'a str,
     about: &'a str,
@@ -126,7 +151,7 @@ struct RunRecord<'a> {
     spent: Value,
     versions: Versions,
     machine: Machine,
-    result: &'a Metrics,
+    result: &'a R,
     files: Vec<FileRecord>,
 }
 
@@ -138,7 +163,19 @@ struct Plan {
     data: Data,
     files: Vec<DataFile>,
     prompter: Prompter,
+    programs: Option<Programs>,
     grader: Grader,
+}
+
+impl Plan {
+    /// Runs the programs of a record, if programs were asked for, and grades it; returns its votes.
+    fn judge(&self, record: &mut Record) -> Vec<f64> {
+        if let Some(programs) = &self.programs {
+            programs.run(record);
+        }
+        self.grader.grade_record(record);
+        votes(record, &self.grader)
+    }
 }
 
 /// Run a benchmark.
@@ -150,6 +187,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return arqmath::run(arguments);
     }
     let Some(name) = &arguments.suite else { return list() };
+    if let Some((_, _, run)) = OF_THEIR_OWN_KIND.iter().find(|(known, _, _)| known == name) {
+        return run(arguments);
+    }
     let plan = plan(arguments, name)?;
     match (&arguments.model, &arguments.replies) {
         (Some(model), _) => ask(arguments, &plan, model),
@@ -164,6 +204,33 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+impl Arguments {
+    /// The settings as keys and values.
+    fn given_settings(&self) -> Result<Vec<(String, String)>, Failure> {
+        let pair = |text: &String| match text.split_once('=') {
+            Some((key, value)) => Ok((key.trim().to_string(), value.to_string())),
+            None => Err(Failure::input(format!("--set {text}: expected KEY=VALUE"))),
+        };
+        self.settings.iter().map(pair).collect()
+    }
+
+    /// Whether a data folder is named.
+    fn names_data(&self) -> bool {
+        self.data.is_some() || std::env::var_os("MATHESIS_DATA").is_some_and(|folder| !folder.is_empty())
+    }
+
+    /// The data folder that a suite needs.
+    fn data_folder(&self, suite: &str, fetch: &str) -> Result<PathBuf, Failure> {
+        match (&self.data, std::env::var_os("MATHESIS_DATA")) {
+            (Some(folder), _) => Ok(folder.clone()),
+            (None, Some(folder)) if !folder.is_empty() => Ok(folder.into()),
+            _ => Err(Failure::input(format!(
+                "{suite} needs its data: fetch {fetch} of a folder that --data or MATHESIS_DATA names"
+            ))),
+        }
+    }
+}
+
 fn list() -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
@@ -172,6 +239,9 @@ fn list() -> Result<(), Failure> {
         let strategies: Vec<&str> = suite.strategies.iter().map(|strategy| strategy.name).collect();
         let settings: Vec<&str> = suite.settings.iter().map(|setting| setting.key).collect();
         table.add_row([&suite.name, &suite.about, &strategies.join(", "), &settings.join(", ")]);
+    }
+    for (name, about, _) in OF_THEIR_OWN_KIND {
+        table.add_row([name, about, "", "a wrong key shows all"]);
     }
     table.add_row([
         "arqmath",
@@ -187,12 +257,7 @@ fn list() -> Result<(), Failure> {
 fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
     let suite = Suite::open(name).map_err(Failure::input)?;
     let strategy = suite.strategy(arguments.strategy.as_deref()).map_err(Failure::input)?.clone();
-    let given: Vec<(String, String)> = (arguments.settings.iter())
-        .map(|text| match text.split_once('=') {
-            Some((key, value)) => Ok((key.trim().to_string(), value.to_string())),
-            None => Err(Failure::input(format!("--set {text}: expected KEY=VALUE"))),
-        })
-        .collect::<Result<_, _>>()?;
+    let given = arguments.given_settings()?;
     let settings = suite.settings(&given).map_err(Failure::input)?;
     if let Some(output) = &arguments.output {
         check_output(output)?;
@@ -201,16 +266,9 @@ fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
         return Err(Failure::input("--limit 0 leaves no problem"));
     }
     let prompter = Prompter::new(&suite, &strategy, &settings).map_err(Failure::input)?;
-    let folder = match (&arguments.data, std::env::var_os("MATHESIS_DATA")) {
-        (Some(folder), _) => folder.clone(),
-        (None, Some(folder)) if !folder.is_empty() => folder.into(),
-        (None, _) if suite.folders.is_empty() => PathBuf::new(),
-        _ => {
-            let (name, fetch) = (&suite.name, &suite.fetch);
-            return Err(Failure::input(format!(
-                "{name} needs its data: fetch {fetch} of a folder that --data or MATHESIS_DATA names"
-            )));
-        }
+    let folder = match suite.folders.is_empty() && !arguments.names_data() {
+        true => PathBuf::new(),
+        false => arguments.data_folder(&suite.name, &suite.fetch)?,
     };
     let (mut data, files) = suite.load(&folder, &settings).map_err(Failure::input)?;
     if prompter.shows_exemplars() && settings.shots() > 0 && data.exemplars.is_empty() {
@@ -223,75 +281,82 @@ fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
         data.problems = kept.collect();
     }
     let grader = Grader { mode: settings.mode(), budget: settings.budget() };
-    Ok(Plan { suite, strategy, settings, data, files, prompter, grader })
+    let programs = Programs::of(&strategy, &settings, arguments.quiet || arguments.json)?;
+    Ok(Plan { suite, strategy, settings, data, files, prompter, programs, grader })
 }
 
 /// The name of a run of this model.
-fn run_name(suite: &Suite, model: &str) -> String {
+fn run_name(suite: &str, model: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
-    format!("{}-{}", suite.name, model.chars().map(plain).collect::<String>())
+    format!("{suite}-{}", model.chars().map(plain).collect::<String>())
 }
 
 /// Ask a model.
 fn ask(arguments: &Arguments, plan: &Plan, model: &str) -> Result<(), Failure> {
     let model = open(model).map_err(Failure::input)?;
-    let name = run_name(&plan.suite, &model.identity().model);
-    let prices = match &arguments.prices {
-        Some(path) => Some(PriceTable::from_file(path).map_err(Failure::input)?),
-        None => None,
-    };
-    let currency = prices.as_ref().map_or(String::new(), |prices| prices.currency.clone());
+    let name = run_name(&plan.suite.name, &model.identity().model);
     let samples = usize::from(arguments.samples);
-    let sampling = plan.settings.sampling(arguments.seed);
-    let items = items(&plan.data, &plan.prompter, plan.settings.get("system"), &sampling, samples)
-        .map_err(Failure::input)?;
+    let blocks = Blocks { plan, samples, seed: arguments.seed };
+    // Every prompt is made before anything is asked.
+    blocks.each(|_, _| Ok(()))?;
 
-    let folder = arguments.calls.clone().unwrap_or_else(|| PathBuf::from("runs/calls").join(&name));
-    // A dry run leaves nothing behind: without a log of an earlier run it looks into an empty one.
-    let empty = match arguments.dry_run && !folder.exists() {
-        true => Some(tempfile::tempdir().map_err(Failure::work)?),
-        false => None,
-    };
-    let log =
-        Log::open(empty.as_ref().map_or(folder.as_path(), |folder| folder.path())).map_err(Failure::work)?;
-    let options = Options {
-        run: name.clone(),
-        limits: Limits { concurrency: usize::from(arguments.concurrency), ..Limits::default() },
-        caps: Caps { cost: arguments.budget, ..Caps::default() },
-        prices,
-        ..Options::default()
-    };
-    let calls = Calls::new(model.clone(), Arc::new(log), options).map_err(Failure::input)?;
+    let Line { calls, currency, .. } = &asking::line(arguments, &name, model.clone())?;
     if arguments.dry_run {
-        preview(plan, &items, &calls, &currency);
-        return Ok(());
+        return preview(plan, &blocks, calls, currency);
     }
 
     listen_for_interrupts();
     let start = Instant::now();
-    let run = Asking {
-        plan,
-        currency: &currency,
-        samples,
-        quiet: arguments.quiet || arguments.json,
-        calls: &calls,
-    };
-    let (records, spent) = run.all(&items)?;
+    let run = Asking { plan, currency, samples, quiet: arguments.quiet || arguments.json, calls };
+    let recorded = Recorded::new(arguments.output.as_deref()).map_err(Failure::work)?;
+    let (recorded, spent) = run.all(&blocks, recorded)?;
     let conclusion = Conclusion {
         arguments,
         plan,
         name: &name,
         model: Some(&*model),
-        records: &records,
-        spent: Some((spent, &currency)),
+        recorded,
+        spent: Some((spent, currency)),
         seconds: start.elapsed().as_secs_f64(),
     };
     conclusion.write()
 }
 
+/// The items of a run, some at a time: the prompts of a million problems would not fit into memory.
+struct Blocks<'a> {
+    plan: &'a Plan,
+    samples: usize,
+    seed: Option<u64>,
+}
+
+/// How many problems are prepared together.
+const BLOCK: usize = 8192;
+
+impl Blocks<'_> {
+    /// Hands over the items with the number of the first of them.
+    fn each(&self, mut with: impl FnMut(usize, &[Item<'_>]) -> Result<(), Failure>) -> Result<(), Failure> {
+        let Blocks { plan, samples, seed } = self;
+        let sampling = plan.settings.sampling(*seed);
+        for (number, problems) in plan.data.problems.chunks(BLOCK).enumerate() {
+            let data = Data { problems: problems.to_vec(), exemplars: plan.data.exemplars.clone() };
+            let items = items(&data, &plan.prompter, plan.settings.get("system"), &sampling, *samples)
+                .map_err(Failure::input)?;
+            with(number * BLOCK, &items)?;
+        }
+        Ok(())
+    }
+}
+
 /// Show what a run would ask and take.
-fn preview(plan: &Plan, items: &[Item<'_>], calls: &Calls, currency: &str) {
-    let request = &items[0].request;
+fn preview(plan: &Plan, blocks: &Blocks<'_>, calls: &Calls, currency: &str) -> Result<(), Failure> {
+    let (mut total, mut first) = (Estimate::default(), String::new());
+    blocks.each(|number, items| {
+        total = total.plus(calls.estimate(items.iter().map(|item| &item.request)));
+        if number == 0 {
+            first = first_prompt(plan, &items[0]);
+        }
+        Ok(())
+    })?;
     println!("suite     {}: {}", plan.suite.name, plan.suite.about);
     for file in &plan.files {
         println!("data      {} ({} rows, BLAKE3 {})", file.name, file.rows, &file.blake3[..16]);
@@ -301,22 +366,35 @@ fn preview(plan: &Plan, items: &[Item<'_>], calls: &Calls, currency: &str) {
     for (key, value) in plan.settings.values().iter().filter(|(_, value)| !value.is_empty()) {
         println!("          {key} = {value:?}");
     }
-    let estimate = calls.estimate(items.iter().map(|item| &item.request));
     println!(
         "problems  {}, {} samples of each: {} calls, {} samples are there already",
-        items.len(),
-        request.samples,
-        estimate.calls,
-        estimate.reused
+        plan.data.problems.len(),
+        blocks.samples,
+        total.calls,
+        total.reused
     );
-    println!(
-        "tokens    about {} to read, at most {} to write",
-        estimate.input_tokens, estimate.output_tokens
-    );
+    println!("tokens    about {} to read, at most {} to write", total.input_tokens, total.output_tokens);
     if !currency.is_empty() {
-        println!("cost      at most {:.4} {currency}", estimate.cost);
+        println!("cost      at most {:.4} {currency}", total.cost);
     }
-    println!("\nthe first prompt ({}):\n\n{}", items[0].problem.id, items[0].prompt);
+    println!("\n{first}");
+    Ok(())
+}
+
+/// What a problem is asked first.
+fn first_prompt(plan: &Plan, item: &Item<'_>) -> String {
+    let Some(dialogue) = plan.prompter.dialogue() else {
+        return format!("the first prompt ({}):\n\n{}", item.problem.id, item.prompt);
+    };
+    let mut text = format!(
+        "these are the first calls; a sample takes at most {}\n\nthe first conversation ({}):\n",
+        dialogue.most_calls(),
+        item.problem.id
+    );
+    for message in dialogue.opening(item.problem, &item.prompt) {
+        text += &format!("\n[{}]\n{}\n", message.role.name(), message.text());
+    }
+    text
 }
 
 /// A run that asks.
@@ -328,86 +406,50 @@ struct Asking<'a> {
     calls: &'a Calls,
 }
 
-/// What is shown while a run asks: scores by problem.
-#[derive(Default)]
-struct Tally {
-    scores: Vec<Vec<f64>>,
-}
-
-impl Tally {
-    fn add(&mut self, record: &Record) {
-        let score = |verdict| f64::from(u8::from(verdict == Verdict::Right));
-        self.scores.push(record.grades.iter().map(|grade| score(grade.verdict)).collect());
-    }
-
-    fn figures(&self, samples: usize) -> String {
-        let all: Vec<f64> = self.scores.iter().flatten().copied().collect();
-        if all.is_empty() {
-            return String::new();
-        }
-        let right = all.iter().sum::<f64>();
-        let interval = if samples == 1 {
-            wilson(right as usize, all.len(), 0.95)
-        } else {
-            student_t(&self.scores, 0.95)
-        };
-        let percent = |share: f64| 100.0 * share.clamp(0.0, 1.0);
-        format!(
-            "accuracy {:.1} % ({:.1} to {:.1})",
-            percent(right / all.len() as f64),
-            percent(interval.low),
-            percent(interval.high)
-        )
-    }
-}
-
 impl Asking<'_> {
-    /// Asks all items and judges the replies while others are under way.
-    fn all(&self, items: &[Item<'_>]) -> Result<(Vec<Record>, Spending), Failure> {
+    /// Asks all items, and judges and writes the replies while others are under way.
+    fn all(&self, blocks: &Blocks<'_>, recorded: Recorded) -> Result<(Recorded, Spending), Failure> {
+        let all = self.plan.data.problems.len();
         let mut monitor = Monitor::new(&self.plan.suite.name, self.quiet).counting("problem");
-        let records: Mutex<Vec<Option<Record>>> = Mutex::new(vec![None; items.len()]);
-        let tally = Mutex::new(Tally::default());
         let mut spent = Spending::default();
         let mut shown: Option<Instant> = None;
-        let stopped = rayon::in_place_scope(|scope| {
-            generate(self.calls, items, &self.plan.prompter, |number, mut record, cost| {
-                spent = spent.plus(cost);
-                let (records, tally, grader) = (&records, &tally, &self.plan.grader);
-                scope.spawn(move |_| {
-                    grader.grade_record(&mut record);
-                    tally.lock().expect("no panic while counting").add(&record);
-                    records.lock().expect("no panic while storing")[number] = Some(record);
-                });
-                if shown.is_none_or(|last| last.elapsed() > Duration::from_millis(250)) {
+        let (asked, recorded) = recorded.with(|record| self.plan.judge(record), self.samples, |keep, tally| {
+            blocks.each(|first, items| {
+                let each = |number: usize, record: Record, cost: Spending| {
+                    spent = spent.plus(cost);
+                    keep(record);
+                    if shown.is_some_and(|last| last.elapsed() <= Duration::from_millis(250)) {
+                        return;
+                    }
                     shown = Some(Instant::now());
-                    let figures =
-                        self.figures(&tally.lock().expect("no panic while counting"), number + 1, spent);
-                    if monitor.show(number + 1, items.len(), &figures).is_break() {
+                    let done = first + number + 1;
+                    let accuracy = recording::accuracy(tally);
+                    if monitor.show(done, all, &self.figures(accuracy, done, spent)).is_break() {
                         monitor.finish();
                         eprintln!(
-                            "{} of {} problems are answered and kept; the same command goes on from there",
-                            number + 1,
-                            items.len()
+                            "{done} of {all} problems are answered and kept; the same command goes on from there"
                         );
                         std::process::exit(130);
                     }
-                }
+                };
+                generate(self.calls, items, &self.plan.prompter, each).map_err(|stop| {
+                    let kept = "what was answered is kept, the same command goes on from there";
+                    Failure::work(format!("{stop}; {kept}"))
+                })
             })
         });
         monitor.finish();
-        if let Err(stop) = stopped {
-            return Err(Failure::work(format!(
-                "{stop}; what was answered is kept, the same command goes on from there"
-            )));
-        }
-        let records = records.into_inner().expect("no panic while storing").into_iter().flatten().collect();
-        Ok((records, spent))
+        asked?;
+        Ok((recorded.map_err(|error| Failure::work(format!("cannot write records: {error}")))?, spent))
     }
 
-    fn figures(&self, tally: &Tally, done: usize, spent: Spending) -> String {
+    fn figures(&self, accuracy: Option<Score>, done: usize, spent: Spending) -> String {
         let status = self.calls.status();
         let rate = (done * self.samples) as f64 / status.elapsed.as_secs_f64().max(1e-3);
-        let mut figures = format!("{}, {rate:.1} replies/s", tally.figures(self.samples));
+        let mut figures = match accuracy {
+            Some(accuracy) => format!("accuracy {}, {rate:.1} replies/s", page::share(&accuracy)),
+            None => format!("{rate:.1} replies/s"),
+        };
         if !self.currency.is_empty() {
             figures += &format!(", {:.4} {}", spent.money(), self.currency);
         }
@@ -421,87 +463,55 @@ impl Asking<'_> {
     }
 }
 
-/// A line of replies that did not come from a run of ours.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Foreign {
-    id: String,
-    replies: Vec<String>,
-}
-
 /// Judge replies that are there.
 fn judge(arguments: &Arguments, plan: &Plan, path: &Path) -> Result<(), Failure> {
     let start = Instant::now();
-    let mut replies = read_replies(path)?;
-    let mut records = Vec::with_capacity(plan.data.problems.len());
-    let mut missing = Vec::new();
-    for problem in &plan.data.problems {
-        match replies.remove(&problem.id) {
-            Some((prompt, replies)) => {
-                let language = plan.prompter.reply_language(problem);
-                records.push(Record::new(problem, prompt, language, replies));
-            }
-            None => missing.push(problem.id.as_str()),
-        }
-    }
+    let replies = Replies::open(path).map_err(Failure::input)?;
+    let matched = replies.of(&plan.data.problems);
     let file = path.display();
-    if let Some(first) = missing.first() {
+    if let Some(first) = matched.missing.first() {
         return Err(Failure::input(format!(
             "{file} has no replies to {} of {} problems, such as `{first}`",
-            missing.len(),
+            matched.missing.len(),
             plan.data.problems.len()
         )));
     }
     if arguments.limit.is_none()
-        && let Some(id) = replies.keys().min()
+        && let Some(name) = &matched.strange
     {
-        return Err(Failure::input(format!("{file}: the suite has no problem `{id}`")));
+        return Err(Failure::input(format!("{file}: the suite has no problem {name}")));
     }
     if arguments.dry_run {
-        println!("{} problems with replies", records.len());
+        println!("{} problems with replies", plan.data.problems.len());
         return Ok(());
     }
-    grade::grade(&mut records, &plan.grader);
+    let recorded = Recorded::new(arguments.output.as_deref()).map_err(Failure::work)?;
+    let (read, recorded) = recorded.with(
+        |record| plan.judge(record),
+        1,
+        |keep, _| {
+            (plan.data.problems.iter().zip(&matched.places)).try_for_each(|(problem, places)| {
+                let (prompt, replies) = replies.read(places)?;
+                keep(Record::new(problem, prompt, plan.prompter.reply_language(problem), replies));
+                Ok(())
+            })
+        },
+    );
+    read.map_err(|error: RepliesError| Failure::input(error))?;
+    let recorded = recorded.map_err(|error| Failure::work(format!("cannot write records: {error}")))?;
     let stem = path.parent().and_then(Path::file_name).or(path.file_stem());
     let stem = stem.map_or("replies".into(), |stem| stem.to_string_lossy().into_owned());
     let stem = stem.strip_prefix(&format!("{}-", plan.suite.name)).unwrap_or(&stem).to_string();
     let conclusion = Conclusion {
         arguments,
         plan,
-        name: &run_name(&plan.suite, &format!("{stem}-{}", plan.grader.mode.name())),
+        name: &run_name(&plan.suite.name, &format!("{stem}-{}", plan.grader.mode.name())),
         model: None,
-        records: &records,
+        recorded,
         spent: None,
         seconds: start.elapsed().as_secs_f64(),
     };
     conclusion.write()
-}
-
-/// Replies by the names of problems, with the prompts where they are known.
-type Replies = std::collections::HashMap<String, (String, Vec<Reply>)>;
-
-fn read_replies(path: &Path) -> Result<Replies, Failure> {
-    let mut found = Replies::new();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))?;
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let wrong = |message: String| Failure::input(format!("{}:{}: {message}", path.display(), number + 1));
-        let (id, prompt, replies) = match serde_json::from_str::<Foreign>(line) {
-            Ok(line) => (line.id, String::new(), line.replies.into_iter().map(Reply::complete).collect()),
-            Err(foreign) => match serde_json::from_str::<Record>(line) {
-                Ok(record) => (record.id, record.prompt, record.replies),
-                Err(record) => {
-                    let message =
-                        format!("neither `id` and `replies` ({foreign}) nor a record of a run ({record})");
-                    return Err(wrong(message));
-                }
-            },
-        };
-        if found.insert(id.clone(), (prompt, replies)).is_some() {
-            return Err(wrong(format!("`{id}` is there twice")));
-        }
-    }
-    Ok(found)
 }
 
 /// What is written and printed at the end.
@@ -510,20 +520,36 @@ struct Conclusion<'a> {
     plan: &'a Plan,
     name: &'a str,
     model: Option<&'a dyn Model>,
-    records: &'a [Record],
+    recorded: Recorded,
     spent: Option<(Spending, &'a str)>,
     seconds: f64,
 }
 
 impl Conclusion<'_> {
-    fn write(&self) -> Result<(), Failure> {
-        let Conclusion { arguments, plan, records, .. } = self;
-        let metrics = aggregate::aggregate(records, &plan.grader);
-        let files = [
+    fn write(self) -> Result<(), Failure> {
+        let Conclusion { arguments, plan, recorded, .. } = &self;
+        let metrics = recorded.tally.metrics(&plan.grader);
+        let folder = RunFolder::begin(self.name, arguments.output.as_deref())?;
+        let records = folder.path("records.jsonl");
+        let index = recorded.copy_to(&records).map_err(|error| Failure::file("write", &records, &error))?;
+        let languages = match metrics.categories.get("language") {
+            Some(category) if category.values.len() > 1 => {
+                languages(&Record::read(&records).map_err(Failure::work)?)
+            }
+            _ => None,
+        };
+        let mut files = vec![
             ("report.html", "tables and every transcript"),
             ("metrics.json", "the scores: the same for the same replies"),
             ("records.jsonl", "a line for each problem: prompt, replies, what was found in them, verdicts"),
         ];
+        if languages.is_some() {
+            files.extend([
+                ("languages.json", "scores by language: gaps to English, paired tests, languages of replies"),
+                ("languages.csv", "the table of these"),
+                ("languages.tex", "the same for LaTeX"),
+            ]);
+        }
         let run = RunRecord {
             name: self.name,
             suite: &plan.suite.name,
@@ -539,25 +565,18 @@ impl Conclusion<'_> {
             command: std::env::args().collect(),
             finished: now(),
             seconds: self.seconds,
-            spent: self.spent.map_or(Value::Null, |(spent, currency)| {
-                serde_json::json!({
-                    "calls": spent.calls,
-                    "input_tokens": spent.input_tokens,
-                    "output_tokens": spent.output_tokens,
-                    "cost": spent.money(),
-                    "currency": currency,
-                })
-            }),
+            spent: self.spent.map_or(Value::Null, |(spent, currency)| asking::spent_json(spent, currency)),
             versions: Versions::current(),
             machine: Machine::current(),
             result: &metrics,
             files: files.iter().map(|(name, content)| FileRecord::new(name, content)).collect(),
         };
-        let folder = RunFolder::begin(self.name, arguments.output.as_deref())?;
-        let mut lines = Vec::new();
-        Record::write(records, &mut lines).map_err(Failure::work)?;
-        folder.write("records.jsonl", lines)?;
         folder.write("metrics.json", json_text(&metrics)?)?;
+        if let Some(languages) = &languages {
+            folder.write("languages.json", json_text(languages)?)?;
+            folder.write("languages.csv", languages.csv())?;
+            folder.write("languages.tex", languages.latex())?;
+        }
         let model = self.model.map(|model| model.identity().model.clone());
         let head = page::Head {
             title: format!("{} · {}", plan.suite.name, model.as_deref().unwrap_or("recorded replies")),
@@ -566,21 +585,17 @@ impl Conclusion<'_> {
             settings: plan.settings.values(),
             files: &plan.files,
             spent: self.spent,
+            languages: languages.as_ref(),
         };
-        folder.write("report.html", page::page(&head, &metrics, records))?;
+        let report = folder.path("report.html");
+        page::write(&report, &head, &metrics, &index)
+            .map_err(|error| Failure::file("write", &report, &error))?;
         folder.write("run.json", json_text(&run)?)?;
         let folder = folder.finish()?;
-        if arguments.json {
-            let mut value = serde_json::to_value(&run).map_err(Failure::work)?;
-            value["folder"] = folder.display().to_string().into();
-            println!("{}", serde_json::to_string_pretty(&value).map_err(Failure::work)?);
-        } else if !arguments.quiet {
-            println!("{}", self.summary(&metrics, &folder));
-        }
-        std::io::stdout().flush().map_err(Failure::work)
+        asking::print(arguments, &run, &folder, || self.summary(&metrics, languages.as_ref(), &folder))
     }
 
-    fn summary(&self, metrics: &Metrics, folder: &Path) -> Table {
+    fn summary(&self, metrics: &Metrics, languages: Option<&Languages>, folder: &Path) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         let mut row = |name: &str, value: String| {
@@ -598,12 +613,44 @@ impl Conclusion<'_> {
             .map(|(verdict, count)| format!("{} {count}", verdict.name()))
             .collect();
         row("verdicts", counts.join(", "));
+        if let Some(scores) = &metrics.expressions {
+            row("ExprAcc", page::percent(scores.accuracy));
+            let [first, middle, last] = scores.failures.shares().map(page::percent);
+            if scores.failures.right < metrics.replies {
+                let places = format!("at the first expression {first}, between {middle}, at the last {last}");
+                row("wrong ones fail", places);
+            }
+        }
+        if let Some(ways) = &metrics.trajectories {
+            let ended: Vec<String> =
+                ways.ended.iter().map(|(ended, count)| format!("{ended} {}", count.replies)).collect();
+            row("ended", ended.join(", "));
+            let mean = ways.calls as f64 / ways.replies as f64;
+            row("calls", format!("{} in all, {mean:.1} a reply, at most {}", ways.calls, ways.most_calls));
+        }
         row("judged by", metrics.grader.clone());
         for (category, scores) in metrics.categories.iter().filter(|(_, scores)| scores.values.len() <= 12) {
             let values: Vec<String> = (scores.values.iter())
                 .map(|(value, score)| format!("{value} {}", page::percent(score.accuracy.value)))
                 .collect();
             row(category, values.join(", "));
+        }
+        for (name, score, drop) in aops_live::windows(metrics).into_iter().skip(1) {
+            let value = page::percent(score.accuracy.value);
+            row(name, format!("{value}, {drop:.2} % below the first window"));
+        }
+        if let Some(languages) = languages {
+            row("mean of languages", page::percent(languages.mean));
+            if let Some(mean) = languages.mean_without_english {
+                row("without English", page::percent(mean));
+            }
+            let gaps: Vec<String> = (languages.languages.iter())
+                .filter_map(|score| Some((score.language, score.gap?)))
+                .map(|(language, gap)| format!("{} {:+.1}", language.code(), 100.0 * gap.difference))
+                .collect();
+            if !gaps.is_empty() {
+                row("points below English", gaps.join(", "));
+            }
         }
         if let Some((spent, currency)) = self.spent.filter(|(_, currency)| !currency.is_empty()) {
             row("cost", format!("{:.4} {currency}", spent.money()));

@@ -4,12 +4,16 @@
 //! It depends on the records and the scores alone, so that the same replies give the same page.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::ops::Range;
+use std::path::Path;
 
 use mathesis_reasoning::models::calls::Spending;
 use mathesis_reasoning::suites::aggregate::Score;
-use mathesis_reasoning::suites::{DataFile, Grade, Metrics, Record, Reply, Verdict};
+use mathesis_reasoning::suites::index::{Filter, Index, Order};
+use mathesis_reasoning::suites::languages::{Languages, probability};
+use mathesis_reasoning::suites::{DataFile, Form, Grade, Metrics, Record, Reply, Trajectory, Verdict};
 
 use crate::report::page::{STYLE, escape, mathml};
 
@@ -27,6 +31,8 @@ pub struct Head<'a> {
     pub files: &'a [DataFile],
     /// What the replies cost, and in which currency.
     pub spent: Option<(Spending, &'a str)>,
+    /// The scores by language, if there are several.
+    pub languages: Option<&'a Languages>,
 }
 
 const TRANSCRIPTS: &str = "\
@@ -38,6 +44,7 @@ const TRANSCRIPTS: &str = "\
 .item summary { color: var(--ink); } .item summary .reference { color: var(--quiet); }
 .text { background: var(--card); border-radius: 10px; padding: .7rem 1rem; margin: .4rem 0; white-space: pre-wrap;
   overflow-wrap: anywhere; overflow-x: auto; }
+.text.user, .text.tool { margin-left: 2rem; }
 .role { color: var(--quiet); font-size: .85rem; margin: .6rem 0 0; }
 mark { background: color-mix(in srgb, var(--doubtful) 35%, transparent); color: inherit; border-radius: 3px; }
 ";
@@ -45,8 +52,20 @@ mark { background: color-mix(in srgb, var(--doubtful) 35%, transparent); color: 
 /// Transcripts beyond this many replies stand in `records.jsonl` only: browsers have limits.
 const MOST_REPLIES: usize = 20_000;
 
-/// The page.
-pub fn page(head: &Head<'_>, metrics: &Metrics, records: &[Record]) -> String {
+/// Writes the page; transcripts are read one by one.
+///
+/// # Errors
+/// If records cannot be read or the page not written.
+pub fn write(path: &Path, head: &Head<'_>, metrics: &Metrics, index: &Index) -> std::io::Result<()> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    file.write_all(front(head, metrics).as_bytes())?;
+    transcripts(&mut file, index)?;
+    file.write_all(b"</main>\n</body>\n</html>\n")?;
+    file.flush()
+}
+
+/// Everything above the transcripts.
+fn front(head: &Head<'_>, metrics: &Metrics) -> String {
     let title = escape(&head.title);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -63,10 +82,10 @@ pub fn page(head: &Head<'_>, metrics: &Metrics, records: &[Record]) -> String {
     );
     verdicts(&mut page, metrics);
     figures(&mut page, head, metrics);
+    ways(&mut page, metrics);
     categories(&mut page, metrics);
+    languages(&mut page, head);
     settings(&mut page, head);
-    transcripts(&mut page, records);
-    page.push_str("</main>\n</body>\n</html>\n");
     page
 }
 
@@ -145,6 +164,45 @@ fn figures(page: &mut String, head: &Head<'_>, metrics: &Metrics) {
     table(page, &["rule", "found", "right", "share"], rows);
 }
 
+/// How far solutions come, and what strategies did that do more than ask once.
+fn ways(page: &mut String, metrics: &Metrics) {
+    if let Some(scores) = &metrics.expressions {
+        page.push_str("<h2>Expressions</h2>\n");
+        let failures = scores.failures;
+        let shares = failures.shares().map(percent);
+        let counts = [failures.first, failures.middle, failures.last];
+        let names = ["Fail@first", "Fail@middle", "Fail@last"];
+        let failed = names.into_iter().zip(counts.into_iter().zip(shares));
+        let rows = failed.map(|(name, (count, share))| vec![name.to_string(), count.to_string(), share]);
+        let mean = vec!["ExprAcc".to_string(), String::new(), percent(scores.accuracy)];
+        table(page, &["", "replies", "of the wrong ones"], std::iter::once(mean).chain(rows));
+    }
+    let Some(ways) = &metrics.trajectories else { return };
+    page.push_str("<h2>How it ended</h2>\n");
+    let _ = writeln!(
+        page,
+        "<p class=\"quiet\">{} calls of the model for {} replies, at most {} for one.</p>",
+        ways.calls, ways.replies, ways.most_calls
+    );
+    let rows = ways.ended.iter().map(|(ended, count)| {
+        let right = count.right as f64 / count.replies.max(1) as f64;
+        vec![ended.clone(), count.replies.to_string(), count.right.to_string(), percent(right)]
+    });
+    table(page, &["ended", "replies", "right", "share"], rows);
+    let rows = ways.stages.iter().flat_map(|(stage, ended)| {
+        ended.iter().map(move |(ended, count)| vec![stage.clone(), ended.clone(), count.to_string()])
+    });
+    table(page, &["part", "ended", "times"], rows);
+    if !ways.tools.is_empty() {
+        page.push_str("<h2>Tools</h2>\n");
+        let rows = ways
+            .tools
+            .iter()
+            .map(|(tool, used)| vec![tool.clone(), used.calls.to_string(), used.refused.to_string()]);
+        table(page, &["tool", "calls", "without output"], rows);
+    }
+}
+
 fn categories(page: &mut String, metrics: &Metrics) {
     for (category, scores) in &metrics.categories {
         let _ = writeln!(page, "<h2>By {}</h2>", escape(category));
@@ -154,6 +212,36 @@ fn categories(page: &mut String, metrics: &Metrics) {
         rows.push(vec!["mean".into(), String::new(), percent(scores.mean)]);
         table(page, &[category, "problems", "accuracy"], rows);
     }
+}
+
+fn languages(page: &mut String, head: &Head<'_>) {
+    let Some(languages) = head.languages else { return };
+    page.push_str(
+        "<h2>Languages side by side</h2>\n<p class=\"quiet\">In percent; the gap is how many points English is ahead on the \
+         same problems, with its interval, and p is McNemar's exact one. The last columns are the shares of replies with \
+         words that are in the right script and language.</p>\n",
+    );
+    let rows = languages.table();
+    let names: Vec<&str> = rows[0].iter().map(String::as_str).collect();
+    table(page, &names, rows.iter().skip(1).cloned());
+    if languages.pairs.is_empty() {
+        return;
+    }
+    page.push_str(
+        "<p class=\"quiet\">Every two languages: problems that only one has right, McNemar's exact p-value, and \
+         that corrected for the number of pairs (Holm).</p>\n",
+    );
+    let rows = languages.pairs.iter().map(|pair| {
+        let test = &pair.mcnemar;
+        vec![
+            format!("{} – {}", pair.first.code(), pair.second.code()),
+            test.only_first.to_string(),
+            test.only_second.to_string(),
+            probability(test.exact),
+            probability(pair.corrected),
+        ]
+    });
+    table(page, &["languages", "only the first", "only the second", "p", "corrected"], rows);
 }
 
 fn settings(page: &mut String, head: &Head<'_>) {
@@ -166,7 +254,8 @@ fn settings(page: &mut String, head: &Head<'_>) {
     table(page, &["file", "rows", "BLAKE3"], rows);
 }
 
-fn table(page: &mut String, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+/// A table; a head of empty cells is left out.
+pub fn table(page: &mut String, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     let cells = |cells: &[&str], tag: &str| -> String {
         cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect()
     };
@@ -182,23 +271,23 @@ fn table(page: &mut String, header: &[&str], rows: impl IntoIterator<Item = Vec<
 }
 
 /// All records, those first that have the worst reply.
-fn transcripts(page: &mut String, records: &[Record]) {
-    let worst =
-        |record: &Record| record.grades.iter().map(|grade| grade.verdict).max().unwrap_or(Verdict::Error);
-    let mut order: Vec<&Record> = records.iter().collect();
-    order.sort_by_key(|record| std::cmp::Reverse(worst(record)));
-    page.push_str("<h2>Transcripts</h2>\n<p class=\"quiet\">Failures first; inside, the answer that was found is marked.</p>\n");
+fn transcripts(file: &mut impl std::io::Write, index: &Index) -> std::io::Result<()> {
+    file.write_all(b"<h2>Transcripts</h2>\n<p class=\"quiet\">Failures first; inside, the answer that was found is marked.</p>\n")?;
     let mut shown = 0;
-    for record in order {
-        shown += record.replies.len();
+    for number in index.select(&Filter::default(), Order::Failures) {
+        shown += index.entry(number as usize).verdicts.len();
         if shown > MOST_REPLIES {
-            page.push_str(
-                "<p>The other transcripts are in <a href=\"records.jsonl\">records.jsonl</a>.</p>\n",
-            );
+            file.write_all(
+                b"<p>The other transcripts are in <a href=\"records.jsonl\">records.jsonl</a>; \
+                             <code>mathesis view</code> shows them all.</p>\n",
+            )?;
             break;
         }
-        transcript(page, record);
+        let mut page = String::new();
+        transcript(&mut page, &index.read(number as usize).map_err(std::io::Error::other)?);
+        file.write_all(page.as_bytes())?;
     }
+    Ok(())
 }
 
 fn transcript(page: &mut String, record: &Record) {
@@ -246,8 +335,39 @@ fn sample(page: &mut String, number: usize, reply: &Reply, grade: &Grade) {
         grade.verdict.name(),
         escape(&format!("{}{found}", grade.reason))
     );
-    if !reply.text.is_empty() {
+    if let Some(trajectory) = &reply.trajectory {
+        stages(page, trajectory);
+    }
+    // A transcript stands among the parts already.
+    let is_shown = reply.trajectory.as_ref().is_some_and(|trajectory| trajectory.form != Form::Program);
+    if !reply.text.is_empty() && !is_shown {
         let _ = writeln!(page, "<div class=\"text\">{}</div>", typeset(&reply.text, grade.span.clone()));
+    }
+}
+
+/// The parts of a trajectory, in order.
+pub fn stages(page: &mut String, trajectory: &Trajectory) {
+    let tools: Vec<String> =
+        (trajectory.tools.iter()).map(|(tool, used)| format!("{tool} {}", used.calls)).collect();
+    let tools = if tools.is_empty() { String::new() } else { format!("; tools: {}", tools.join(", ")) };
+    let _ = writeln!(
+        page,
+        "<p class=\"role\">{}</p>",
+        escape(&format!("ended {}, {} calls{tools}", trajectory.end(), trajectory.calls))
+    );
+    for stage in &trajectory.stages {
+        let answer =
+            stage.answer.as_ref().map_or(String::new(), |answer| format!(", answer {}", shortened(answer)));
+        let _ = writeln!(
+            page,
+            "<p class=\"role\">{}</p>",
+            escape(&format!("{}: {}{answer}", stage.name, stage.ended))
+        );
+        for turn in &stage.turns {
+            let text =
+                if trajectory.form == Form::Program { escape(&turn.text) } else { typeset(&turn.text, None) };
+            let _ = writeln!(page, "<div class=\"text {}\">{text}</div>", escape(&turn.by));
+        }
     }
 }
 
@@ -259,7 +379,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// A text as HTML, formulas as MathML, with a part of it marked; a formula that holds some of the part is marked whole.
-fn typeset(text: &str, marked: Option<Range<usize>>) -> String {
+pub fn typeset(text: &str, marked: Option<Range<usize>>) -> String {
     let mut html = String::with_capacity(text.len());
     let mut at = 0;
     // A span of the record, which a hand may have edited.

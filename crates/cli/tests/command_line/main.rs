@@ -1,9 +1,14 @@
 //! The binary from outside: examples are solved to the accuracy that they promise, wrong input is explained and leaves nothing.
 
+mod aops_live;
+mod browser;
 mod check;
+mod concepts;
 mod eval;
 mod language_training;
+mod multilingual;
 mod regression;
+mod view;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -199,9 +199,10 @@ fn published_form(config: &LanguageModelConfig) -> Option<Value> {
     let attentions: Vec<AttentionConfig> = config
         .layers()
         .map(|block| match (&block.mixer, &block.linear) {
-            (MixerConfig::Attention(attention), LinearKind::Dense) => *attention,
+            (MixerConfig::Attention(attention), LinearKind::Dense) => Some(*attention),
+            _ => None,
         })
-        .collect();
+        .collect::<Option<_>>()?;
     let channels: Vec<SwiGluConfig> = config
         .layers()
         .map(|block| match &block.channel {

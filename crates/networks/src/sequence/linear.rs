@@ -5,9 +5,12 @@
 
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor, TensorData};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use serde::{Deserialize, Serialize};
 
+use super::bit_linear::{BitLinear, RELEASED_EPSILON};
+use super::block_diagonal::BlockDiagonalLinear;
 use crate::few_rows::rows_times_transposed;
 
 /// What kind of matrix a linear layer has.
@@ -17,6 +20,13 @@ pub enum LinearKind {
     /// Any matrix.
     #[default]
     Dense,
+    /// Weights −1, 0 and 1 with one scale, behind a norm of its own.
+    Ternary,
+    /// Blocks along the diagonal; others are zero.
+    BlockDiagonal {
+        /// Their number, a divisor of both widths.
+        blocks: usize,
+    },
 }
 
 /// The shape of a linear layer.
@@ -34,13 +44,36 @@ pub struct LinearConfig {
 }
 
 impl LinearConfig {
-    /// A layer with random weights of the given standard deviation.
+    /// A layer with random weights of the given standard deviation; those of blocks are larger by the square root of their number,
+    /// so that the outputs are not.
+    ///
+    /// # Panics
+    /// If a number of blocks does not divide both widths.
     pub fn init(&self, deviation: f64, random: &mut Sequence, device: &Device) -> Linear {
+        let bias = self.bias.then(|| constant(self.outputs, 0.0, device));
         match self.kind {
             LinearKind::Dense => Linear::Dense(DenseLinear {
                 weight: normal([self.outputs, self.inputs], deviation, random, device),
-                bias: self.bias.then(|| constant(self.outputs, 0.0, device)),
+                bias,
             }),
+            LinearKind::Ternary => {
+                let weight = normal([self.outputs, self.inputs], deviation, random, device);
+                Linear::Ternary(BitLinear::new(weight, bias, RELEASED_EPSILON, device))
+            }
+            LinearKind::BlockDiagonal { blocks } => {
+                assert!(
+                    blocks > 0 && self.inputs.is_multiple_of(blocks) && self.outputs.is_multiple_of(blocks),
+                    "{blocks} blocks of a layer from {} to {}",
+                    self.inputs,
+                    self.outputs
+                );
+                let shape = [blocks, self.outputs / blocks, self.inputs / blocks];
+                let deviation = deviation * (blocks as f64).sqrt();
+                Linear::BlockDiagonal(BlockDiagonalLinear::new(
+                    normal(shape, deviation, random, device),
+                    bias,
+                ))
+            }
         }
     }
 
@@ -48,6 +81,10 @@ impl LinearConfig {
     pub fn parameters(&self) -> usize {
         match self.kind {
             LinearKind::Dense => self.outputs * (self.inputs + usize::from(self.bias)),
+            LinearKind::Ternary => self.inputs + self.outputs * (self.inputs + usize::from(self.bias)),
+            LinearKind::BlockDiagonal { blocks } => {
+                self.outputs * (self.inputs / blocks.max(1) + usize::from(self.bias))
+            }
         }
     }
 }
@@ -57,13 +94,30 @@ impl LinearConfig {
 pub enum Linear {
     /// With any matrix.
     Dense(DenseLinear),
+    /// With ternary weights.
+    Ternary(BitLinear),
+    /// With blocks along the diagonal.
+    BlockDiagonal(BlockDiagonalLinear),
 }
 
 impl Linear {
+    /// The layer with packed weights if it is ternary, itself otherwise: for inference.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        match self {
+            Linear::Ternary(layer) => Ok(Linear::Ternary(layer.packed()?)),
+            other => Ok(other),
+        }
+    }
+
     /// `[.., in]` to `[.., out]`.
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
         match self {
             Linear::Dense(layer) => layer.forward(input),
+            Linear::Ternary(layer) => layer.forward(input),
+            Linear::BlockDiagonal(layer) => layer.forward(input),
         }
     }
 }
@@ -116,14 +170,19 @@ pub(super) fn constant(width: usize, value: f32, device: &Device) -> Param<Tenso
 mod tests {
     use super::*;
 
+    fn dense(linear: Linear) -> DenseLinear {
+        let Linear::Dense(layer) = linear else { panic!("a dense layer: {linear:?}") };
+        layer
+    }
+
     #[test]
     fn weights_depend_on_the_seed_only() {
         let device = Device::flex();
         let config = LinearConfig { inputs: 40, outputs: 50, bias: true, kind: LinearKind::Dense };
         let weights = |seed: u64| {
             let mut random = Sequence::new(seed);
-            let Linear::Dense(first) = config.init(0.02, &mut random, &device);
-            let Linear::Dense(second) = config.init(0.02, &mut random, &device);
+            let first = dense(config.init(0.02, &mut random, &device));
+            let second = dense(config.init(0.02, &mut random, &device));
             assert_eq!(first.num_params(), config.parameters());
             // The order in which they are asked for does not matter.
             let second: Vec<f32> = second.weight.val().into_data().iter::<f32>().collect();

@@ -10,7 +10,12 @@
 //! - a plain reference in `f64` that the tests compare with.
 
 pub mod attention;
+pub mod bit_linear;
+pub mod block_diagonal;
+pub mod gated_linear_attention;
 pub mod linear;
+pub mod linear_gated_recurrent_unit;
+pub mod monarch_mixer;
 pub mod rms_norm;
 pub mod rotary;
 pub mod swiglu;

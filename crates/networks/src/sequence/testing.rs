@@ -52,7 +52,7 @@ fn map<M: Module>(module: M, change: &mut dyn FnMut(Vec<f64>) -> Vec<f64>) -> M 
 
 /// `W x + b`, number by number.
 pub fn affine(layer: &Linear, x: &[f64]) -> Vec<f64> {
-    let Linear::Dense(layer) = layer;
+    let Linear::Dense(layer) = layer else { panic!("a dense layer: {layer:?}") };
     let weight = values(layer.weight.val());
     let bias = layer.bias.as_ref().map(|bias| values(bias.val()));
     let row = |(k, row): (usize, &[f64])| {

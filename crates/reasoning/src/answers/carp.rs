@@ -11,20 +11,18 @@ use super::{Extracted, Verdict, strict};
 use crate::answers::pattern;
 
 pub(super) fn extract(response: &str) -> Option<Extracted> {
-    if let Some(at) = response.rfind("答案是：") {
-        let answer = response[at + "答案是：".len()..].trim().trim_end_matches(['.', '。']).to_string();
-        return Some(Extracted { answer, rule: "after the answer phrase" });
+    let behind = |phrase: &str| {
+        let (_, answer) = response.rsplit_once(phrase)?;
+        let answer = answer.trim().trim_end_matches(['.', '。']).to_string();
+        Some(Extracted { answer, rule: "after the answer phrase" })
+    };
+    if let Some(found) = ["答案是：", "The answer is: "].into_iter().find_map(behind) {
+        return Some(found);
     }
     if response.contains("\\boxed") {
         return strict::extract(response, None);
     }
-    for phrase in ["答案为", "The answer is: "] {
-        if let Some(at) = response.rfind(phrase) {
-            let answer = response[at + phrase.len()..].trim().trim_end_matches(['.', '。']).to_string();
-            return Some(Extracted { answer, rule: "after the answer phrase" });
-        }
-    }
-    None
+    ["答案为", "答案是:"].into_iter().find_map(behind)
 }
 
 fn cleaned(text: &str) -> String {

@@ -147,15 +147,15 @@ pub(super) fn sides(formula: &Formula) -> Option<(&Formula, &Formula, Relation)>
     }
 }
 
-/// The value of a real constant.
+/// The value of a real constant, if a floating-point number can hold it.
 pub(super) fn number(formula: &Formula) -> Option<f64> {
     let value = formula.enclose(&BTreeMap::new(), Precision::digits(30), &budget()).ok()?;
-    value.as_real().map(|real| real.to_f64())
+    value.as_real().map(|real| real.to_f64()).filter(|value| value.is_finite())
 }
 
-/// Whether `a` and `b` differ by at most a relative tolerance of the larger.
+/// Whether `a` and `b` differ by at most a relative tolerance of the larger. Nothing finite is close to infinity.
 pub(super) fn is_close(a: f64, b: f64, tolerance: f64) -> bool {
-    a == b || (a - b).abs() <= tolerance * a.abs().max(b.abs())
+    a == b || (a.is_finite() && b.is_finite() && (a - b).abs() <= tolerance * a.abs().max(b.abs()))
 }
 
 /// `float(text)` of Python: ASCII forms, digits of all scripts, underscores left aside.

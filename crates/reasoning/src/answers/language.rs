@@ -1,7 +1,7 @@
 //! Numbers as languages write them: native digits, separators, number words, Chinese numerals.
 
 /// A language that decides how numbers and answer sentences are written. The names are ISO 639-1 codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum Language {
@@ -69,9 +69,10 @@ const ZEROS: [char; 14] = [
 
 /// The value of a decimal digit of any script.
 pub(crate) fn digit(character: char) -> Option<u32> {
-    character.to_digit(10).or_else(|| {
-        ZEROS.iter().map(|zero| (character as u32).wrapping_sub(*zero as u32)).find(|value| *value < 10)
-    })
+    if character.is_ascii() {
+        return character.to_digit(10);
+    }
+    ZEROS.iter().map(|zero| (character as u32).wrapping_sub(*zero as u32)).find(|value| *value < 10)
 }
 
 /// Digits of all scripts as ASCII digits, full-width forms as ASCII.

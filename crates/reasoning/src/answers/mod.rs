@@ -4,6 +4,7 @@
 //! verdicts of published checkers, mistakes included, because published scores depend on them. Every [`Verdict`] says
 //! which rule decided it. `metrics` counts.
 
+mod identification;
 mod language;
 pub mod metrics;
 mod strict;
@@ -22,7 +23,9 @@ mod qwen25;
 
 use std::time::Duration;
 
+pub use identification::{identify, is_in_script};
 pub use language::Language;
+pub(crate) use language::{ascii_digits, digit};
 pub use modes::Mode;
 use regex::Regex;
 

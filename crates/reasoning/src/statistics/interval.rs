@@ -3,6 +3,8 @@
 //! Scores of one question are not independent: several samples of it are a *cluster*. Standard errors and intervals take
 //! clusters, and independent scores are clusters of one.
 
+use std::collections::HashMap;
+
 use super::distributions::{normal_quantile, student_quantile};
 use crate::random::Stream;
 
@@ -13,6 +15,61 @@ pub struct Interval {
     pub low: f64,
     /// The upper end.
     pub high: f64,
+}
+
+/// Scores that depend on each other: how many there are and their sum are all that the functions here need.
+pub trait Cluster {
+    /// The sum of the scores.
+    fn sum(&self) -> f64;
+    /// How many scores there are.
+    fn size(&self) -> usize;
+}
+
+impl Cluster for Vec<f64> {
+    fn sum(&self) -> f64 {
+        self.iter().sum()
+    }
+
+    fn size(&self) -> usize {
+        self.len()
+    }
+}
+
+/// An independent score.
+impl Cluster for f64 {
+    fn sum(&self) -> f64 {
+        *self
+    }
+
+    fn size(&self) -> usize {
+        1
+    }
+}
+
+/// A cluster of scores that are 0 or 1, in eight bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// How many are 1.
+    pub right: u32,
+    /// How many there are.
+    pub samples: u32,
+}
+
+impl Share {
+    /// The mean score; 0 without scores.
+    pub fn value(self) -> f64 {
+        f64::from(self.right) / f64::from(self.samples.max(1))
+    }
+}
+
+impl Cluster for Share {
+    fn sum(&self) -> f64 {
+        f64::from(self.right)
+    }
+
+    fn size(&self) -> usize {
+        self.samples as usize
+    }
 }
 
 impl Interval {
@@ -63,16 +120,15 @@ pub fn standard_error(values: &[f64]) -> f64 {
 /// The standard error of the mean of all values when those of one cluster depend on each other
 /// (Miller, 2024, with the correction for few clusters): sqrt(C / (C - 1) Σ_c (Σ_i (s_ci - mean))²) / n.
 /// Zero for fewer than two clusters. With clusters of one it is [`standard_error`].
-pub fn clustered_standard_error(clusters: &[Vec<f64>]) -> f64 {
+pub fn clustered_standard_error<C: Cluster>(clusters: &[C]) -> f64 {
     let count = clusters.len() as f64;
-    let n = clusters.iter().map(Vec::len).sum::<usize>() as f64;
+    let n = clusters.iter().map(C::size).sum::<usize>() as f64;
     if clusters.len() < 2 || n == 0.0 {
         return 0.0;
     }
-    let center = clusters.iter().flatten().sum::<f64>() / n;
-    let squares: f64 = (clusters.iter())
-        .map(|cluster| cluster.iter().map(|value| value - center).sum::<f64>().powi(2))
-        .sum();
+    let center = clusters.iter().map(C::sum).sum::<f64>() / n;
+    let squares: f64 =
+        clusters.iter().map(|cluster| (cluster.sum() - center * cluster.size() as f64).powi(2)).sum();
     (squares * count / (count - 1.0)).sqrt() / n
 }
 
@@ -91,39 +147,92 @@ pub fn pooled_standard_error(groups: &[(f64, usize)]) -> Option<f64> {
 
 /// The interval mean ± t · standard error, t of Student's distribution with clusters - 1 degrees of freedom. All real
 /// numbers for fewer than two clusters.
-pub fn student_t(clusters: &[Vec<f64>], confidence: f64) -> Interval {
+pub fn student_t<C: Cluster>(clusters: &[C], confidence: f64) -> Interval {
     if clusters.len() < 2 {
         return Interval { low: f64::NEG_INFINITY, high: f64::INFINITY };
     }
-    let n = clusters.iter().map(Vec::len).sum::<usize>().max(1);
-    let center = clusters.iter().flatten().sum::<f64>() / n as f64;
+    let n = clusters.iter().map(C::size).sum::<usize>().max(1);
+    let center = clusters.iter().map(C::sum).sum::<f64>() / n as f64;
     let t = student_quantile(0.5 + 0.5 * confidence, clusters.len() - 1);
     Interval::around(center, t * clustered_standard_error(clusters))
 }
 
 /// The percentile interval of the means of `replicates` resamples of whole clusters (Efron, 1979). A pure function of its
 /// arguments. All real numbers without values.
-pub fn bootstrap(clusters: &[Vec<f64>], confidence: f64, replicates: usize, seed: u64) -> Interval {
-    let sums: Vec<(f64, usize)> =
-        clusters.iter().filter(|c| !c.is_empty()).map(|c| (c.iter().sum(), c.len())).collect();
-    if sums.is_empty() || replicates == 0 {
+pub fn bootstrap<C: Cluster>(clusters: &[C], confidence: f64, replicates: usize, seed: u64) -> Interval {
+    // Clusters of one kind count the same: a million of them are drawn from a small table that stays in the cache.
+    let mut kinds: Vec<(f64, usize)> = Vec::new();
+    let mut known: HashMap<(u64, usize), u32> = HashMap::new();
+    let drawn: Vec<u32> = (clusters.iter().filter(|cluster| cluster.size() > 0))
+        .map(|cluster| {
+            let (sum, size) = (cluster.sum(), cluster.size());
+            *known.entry((sum.to_bits(), size)).or_insert_with(|| {
+                kinds.push((sum, size));
+                kinds.len() as u32 - 1
+            })
+        })
+        .collect();
+    if drawn.is_empty() || replicates == 0 {
+        return Interval { low: f64::NEG_INFINITY, high: f64::INFINITY };
+    }
+    let narrow: Option<Vec<u8>> = drawn.iter().map(|&kind| u8::try_from(kind).ok()).collect();
+    let mut means = match narrow {
+        Some(drawn) => resampled_means(&drawn, &kinds, replicates, seed),
+        None => resampled_means(&drawn, &kinds, replicates, seed),
+    };
+    percentiles(&mut means, confidence)
+}
+
+/// The percentile interval of any statistic: of `replicates` resamples of `count` things, each given by the numbers of
+/// the things drawn. A pure function of its arguments. All real numbers without things.
+pub fn bootstrap_of(
+    count: usize,
+    confidence: f64,
+    replicates: usize,
+    seed: u64,
+    mut statistic: impl FnMut(&[usize]) -> f64,
+) -> Interval {
+    if count == 0 || replicates == 0 {
         return Interval { low: f64::NEG_INFINITY, high: f64::INFINITY };
     }
     let mut random = Stream::new(&[seed]);
-    let mut means: Vec<f64> = (0..replicates)
+    let mut drawn = vec![0; count];
+    let mut values: Vec<f64> = (0..replicates)
+        .map(|_| {
+            drawn.fill_with(|| random.below(count));
+            statistic(&drawn)
+        })
+        .collect();
+    percentiles(&mut values, confidence)
+}
+
+/// What lies between the tails of values.
+fn percentiles(values: &mut [f64], confidence: f64) -> Interval {
+    values.sort_by(f64::total_cmp);
+    let tail = 0.5 - 0.5 * confidence;
+    Interval { low: quantile(values, tail), high: quantile(values, 1.0 - tail) }
+}
+
+/// The means of resamples of clusters that are given by the numbers of their kinds: sum and size.
+fn resampled_means<K: Copy + Into<u32>>(
+    drawn: &[K],
+    kinds: &[(f64, usize)],
+    replicates: usize,
+    seed: u64,
+) -> Vec<f64> {
+    let mut random = Stream::new(&[seed]);
+    (0..replicates)
         .map(|_| {
             let (mut sum, mut count) = (0.0, 0);
-            for _ in 0..sums.len() {
-                let (one, size) = sums[random.below(sums.len())];
+            for _ in 0..drawn.len() {
+                let kind: u32 = drawn[random.below(drawn.len())].into();
+                let (one, size) = kinds[kind as usize];
                 sum += one;
                 count += size;
             }
             sum / count as f64
         })
-        .collect();
-    means.sort_by(f64::total_cmp);
-    let tail = 0.5 - 0.5 * confidence;
-    Interval { low: quantile(&means, tail), high: quantile(&means, 1.0 - tail) }
+        .collect()
 }
 
 /// The quantile of sorted values, linear between neighbours (type 7 of Hyndman and Fan, 1996).
@@ -215,7 +324,36 @@ mod tests {
         assert!((closed.high - drawn.high).abs() < 0.03 * width, "{closed:?} {drawn:?}");
         assert_eq!(drawn, bootstrap(&clusters, 0.95, 20_000, 1));
         assert_ne!(drawn, bootstrap(&clusters, 0.95, 20_000, 2));
-        assert_eq!(bootstrap(&[], 0.95, 10, 1).high, f64::INFINITY);
+        assert_eq!(bootstrap::<Share>(&[], 0.95, 10, 1).high, f64::INFINITY);
+    }
+
+    #[test]
+    fn shares_count_as_their_scores() {
+        let mut random = Stream::new(&[9]);
+        let shares: Vec<Share> = (0..500)
+            .map(|_| {
+                let samples = 1 + random.below(30) as u32;
+                Share { right: random.below(samples as usize + 1) as u32, samples }
+            })
+            .collect();
+        let scores: Vec<Vec<f64>> = (shares.iter())
+            .map(|share| (0..share.samples).map(|i| f64::from(u8::from(i < share.right))).collect())
+            .collect();
+        assert_eq!(student_t(&shares, 0.95), student_t(&scores, 0.95));
+        // More than 256 kinds.
+        assert_eq!(bootstrap(&shares, 0.9, 200, 4), bootstrap(&scores, 0.9, 200, 4));
+        let sums: Vec<(f64, usize)> =
+            shares.iter().map(|share| (f64::from(share.right), share.samples as usize)).collect();
+        let mut drawn = Stream::new(&[4]);
+        let mut means: Vec<f64> = (0..200)
+            .map(|_| {
+                let resample: Vec<_> = (0..500).map(|_| sums[drawn.below(500)]).collect();
+                let (sum, size) = resample.iter().fold((0.0, 0), |(a, b), (c, d)| (a + c, b + d));
+                sum / size as f64
+            })
+            .collect();
+        means.sort_by(f64::total_cmp);
+        assert_eq!(bootstrap(&shares, 0.9, 200, 4).low, quantile(&means, 0.5 - 0.5 * 0.9));
     }
 
     /// All 27 resamples of three values, equally often.

@@ -2,11 +2,15 @@
 //!
 //! - [`interval`]: means with standard errors and confidence intervals, independent or clustered by question;
 //! - [`samples`]: several samples of each question: pass@k, pass^k, G-Pass@k, maj@k, by exact formulas;
-//! - [`paired`]: the difference of two models on the same questions.
+//! - [`paired`]: the difference of two models on the same questions;
+//! - [`classification`]: precision, recall and F1 of labels, and their means;
+//! - [`agreement`]: whether two raters agree.
 //!
 //! Nothing here is estimated by simulation where a formula exists; the bootstrap and the permutation test of many
 //! differences draw from a seed.
 
+pub mod agreement;
+pub mod classification;
 mod distributions;
 pub mod interval;
 pub mod paired;

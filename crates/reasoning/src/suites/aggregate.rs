@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Grader, Record, Verdict};
+use super::carp::{Accuracy, ExpressionScores};
+use super::{Grader, Record, Trajectories, Verdict};
 use crate::statistics::Interval;
-use crate::statistics::interval::{bootstrap, clustered_standard_error, mean, student_t, wilson};
+use crate::statistics::interval::{Share, bootstrap, clustered_standard_error, mean, student_t, wilson};
 use crate::statistics::samples::{
     AnswerClass, all_right_at_k, g_pass_at_k, majority_at_k, mean_g_pass_at_k, pass_at_k,
 };
@@ -20,7 +21,7 @@ use crate::statistics::samples::{
 pub const CONFIDENCE: f64 = 0.95;
 
 /// How many resamples the bootstrap draws.
-const REPLICATES: usize = 2000;
+pub const REPLICATES: usize = 2000;
 
 /// The scores of a run. They depend on the records and the grader alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,12 @@ pub struct Metrics {
     pub at: Vec<ScoreAt>,
     /// Scores by category.
     pub categories: BTreeMap<String, Category>,
+    /// How far solutions come, where the expressions of the worked ones are annotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expressions: Option<ExpressionScores>,
+    /// What strategies did that do more than ask once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trajectories: Option<Trajectories>,
 }
 
 /// A share of right replies.
@@ -102,104 +109,157 @@ pub struct CategoryScore {
     pub accuracy: Score,
 }
 
-/// The share of right replies among graded records.
-pub fn score(records: &[&Record]) -> Score {
-    let clusters: Vec<Vec<f64>> = records.iter().map(|record| scores(record)).collect();
-    let all: Vec<f64> = clusters.iter().flatten().copied().collect();
-    let single = clusters.iter().all(|cluster| cluster.len() <= 1);
-    let interval = if single {
-        wilson(all.iter().filter(|score| **score == 1.0).count(), all.len(), CONFIDENCE)
-    } else {
-        let Interval { low, high } = student_t(&clusters, CONFIDENCE);
-        Interval { low: low.max(0.0), high: high.min(1.0) }
-    };
-    Score { value: mean(&all), standard_error: clustered_standard_error(&clusters), interval }
+/// The scores of a run, added up record by record, so that a run of any length takes a few bytes for each problem.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    shares: Vec<Share>,
+    verdicts: BTreeMap<Verdict, usize>,
+    rules: BTreeMap<String, RuleCount>,
+    /// The numbers of the problems by category and value.
+    categories: BTreeMap<String, BTreeMap<String, Vec<u32>>>,
+    /// The sums of maj@k for k = 1 ..; as long as the shortest record.
+    votes: Option<Vec<f64>>,
+    expressions: Vec<Accuracy>,
+    trajectories: Trajectories,
 }
 
-/// 1 for every right reply, 0 for every other.
-pub(super) fn scores(record: &Record) -> Vec<f64> {
-    record.grades.iter().map(|grade| f64::from(u8::from(grade.verdict == Verdict::Right))).collect()
+/// maj@k of a graded record for k = 1 ..: what [`Tally::add`] needs besides it. `grader` is the one that judged.
+pub fn votes(record: &Record, grader: &Grader) -> Vec<f64> {
+    if record.grades.len() < 2 {
+        return vec![0.0; record.grades.len()];
+    }
+    let (classes, missing) = answer_classes(record, grader);
+    majority_at_k(&classes, missing)
 }
 
-/// The scores of graded records. `grader` is the one that judged them; votes need it.
-pub fn aggregate(records: &[Record], grader: &Grader) -> Metrics {
-    let all: Vec<&Record> = records.iter().collect();
-    let mut verdicts: BTreeMap<Verdict, usize> =
-        Verdict::ALL.into_iter().map(|verdict| (verdict, 0)).collect();
-    let mut rules: BTreeMap<String, RuleCount> = BTreeMap::new();
-    let mut values: BTreeMap<&str, BTreeMap<&str, Vec<&Record>>> = BTreeMap::new();
-    for record in records {
+impl Tally {
+    /// Adds a graded record with its votes.
+    pub fn add(&mut self, record: &Record, votes: &[f64]) {
+        let number = self.shares.len() as u32;
+        self.shares.push(share(record));
         for grade in &record.grades {
-            *verdicts.entry(grade.verdict).or_default() += 1;
+            *self.verdicts.entry(grade.verdict).or_default() += 1;
             if let Some(rule) = &grade.rule {
-                let count = rules.entry(rule.clone()).or_default();
+                if !self.rules.contains_key(rule) {
+                    self.rules.insert(rule.clone(), RuleCount::default());
+                }
+                let count = self.rules.get_mut(rule).expect("just put there");
                 count.found += 1;
                 count.right += usize::from(grade.verdict == Verdict::Right);
             }
         }
+        self.expressions.extend(record.grades.iter().filter_map(|grade| grade.expressions.clone()));
+        self.trajectories.add(record);
         for (category, value) in &record.categories {
-            values.entry(category).or_default().entry(value).or_default().push(record);
+            let values = self.categories.entry(category.clone()).or_default();
+            values.entry(value.clone()).or_default().push(number);
+        }
+        let sums = self.votes.get_or_insert_with(|| vec![0.0; votes.len()]);
+        sums.truncate(votes.len());
+        sums.iter_mut().zip(votes).for_each(|(sum, vote)| *sum += vote);
+    }
+
+    /// The share of right replies so far.
+    pub fn accuracy(&self) -> Score {
+        score(&self.shares)
+    }
+
+    /// How many records there are.
+    pub fn problems(&self) -> usize {
+        self.shares.len()
+    }
+
+    /// All scores.
+    pub fn metrics(&self, grader: &Grader) -> Metrics {
+        let categories = (self.categories.iter())
+            .map(|(category, values)| {
+                let values: BTreeMap<String, CategoryScore> = (values.iter())
+                    .map(|(value, numbers)| {
+                        let shares: Vec<Share> =
+                            numbers.iter().map(|&number| self.shares[number as usize]).collect();
+                        let accuracy = score(&shares);
+                        (value.clone(), CategoryScore { problems: shares.len(), accuracy })
+                    })
+                    .collect();
+                let means: Vec<f64> = values.values().map(|score| score.accuracy.value).collect();
+                (category.clone(), Category { mean: mean(&means), values })
+            })
+            .collect();
+        let mut verdicts: BTreeMap<Verdict, usize> =
+            Verdict::ALL.into_iter().map(|verdict| (verdict, 0)).collect();
+        verdicts.extend(&self.verdicts);
+        let drawn = bootstrap(&self.shares, CONFIDENCE, REPLICATES, 0);
+        Metrics {
+            grader: grader.name(),
+            problems: self.shares.len(),
+            replies: verdicts.values().sum(),
+            accuracy: self.accuracy(),
+            bootstrap: Interval { low: drawn.low.max(0.0), high: drawn.high.min(1.0) },
+            verdicts,
+            rules: self.rules.clone(),
+            at: self.at(),
+            categories,
+            expressions: ExpressionScores::of(&self.expressions),
+            trajectories: (self.trajectories.replies > 0).then(|| self.trajectories.clone()),
         }
     }
-    let categories = (values.into_iter())
-        .map(|(category, values)| {
-            let values: BTreeMap<String, CategoryScore> = (values.into_iter())
-                .map(|(value, records)| {
-                    (value.to_string(), CategoryScore { problems: records.len(), accuracy: score(&records) })
-                })
-                .collect();
-            let shares: Vec<f64> = values.values().map(|score| score.accuracy.value).collect();
-            (category.to_string(), Category { mean: mean(&shares), values })
-        })
-        .collect();
-    let clusters: Vec<Vec<f64>> = records.iter().map(scores).collect();
-    let drawn = bootstrap(&clusters, CONFIDENCE, REPLICATES, 0);
-    Metrics {
-        grader: grader.name(),
-        problems: records.len(),
-        replies: verdicts.values().sum(),
-        accuracy: score(&all),
-        bootstrap: Interval { low: drawn.low.max(0.0), high: drawn.high.min(1.0) },
-        verdicts,
-        rules,
-        at: scores_at(records, grader),
-        categories,
-    }
-}
 
-/// The scores at every number of samples that all questions have; none for fewer than two.
-fn scores_at(records: &[Record], grader: &Grader) -> Vec<ScoreAt> {
-    let most = records.iter().map(|record| record.grades.len()).min().unwrap_or(0);
-    if most < 2 {
-        return Vec::new();
-    }
-    let counts: Vec<(usize, usize)> = (records.iter())
-        .map(|record| (record.grades.len(), scores(record).iter().filter(|score| **score == 1.0).count()))
-        .collect();
-    let majorities: Vec<Vec<f64>> = records
-        .par_iter()
-        .map(|record| {
-            let (classes, missing) = answer_classes(record, grader);
-            majority_at_k(&classes, missing)
-        })
-        .collect();
-    let average = |score: &dyn Fn(usize, usize) -> Option<f64>| {
-        mean(&counts.iter().filter_map(|&(n, c)| score(n, c)).collect::<Vec<_>>())
-    };
-    (1..=most)
-        .map(|k| {
-            let votes: Option<Vec<f64>> =
-                majorities.iter().map(|scores| scores.get(k - 1).copied()).collect();
-            ScoreAt {
+    /// The scores at every number of samples that all questions have; none for fewer than two.
+    fn at(&self) -> Vec<ScoreAt> {
+        let most = self.shares.iter().map(|share| share.samples as usize).min().unwrap_or(0);
+        if most < 2 {
+            return Vec::new();
+        }
+        // Many questions have equally many samples and right ones.
+        let mut kinds: BTreeMap<(usize, usize), f64> = BTreeMap::new();
+        for share in &self.shares {
+            *kinds.entry((share.samples as usize, share.right as usize)).or_default() += 1.0;
+        }
+        let problems = self.shares.len() as f64;
+        let average = |score: &dyn Fn(usize, usize) -> Option<f64>| {
+            kinds.iter().filter_map(|(&(n, c), count)| Some(score(n, c)? * count)).sum::<f64>() / problems
+        };
+        let votes = self.votes.as_deref().unwrap_or_default();
+        (1..=most)
+            .map(|k| ScoreAt {
                 k,
                 pass: average(&|n, c| pass_at_k(n, c, k)),
                 all_right: average(&|n, c| all_right_at_k(n, c, k)),
                 g_pass_half: average(&|n, c| g_pass_at_k(n, c, k, 0.5)),
                 mean_g_pass: average(&|n, c| mean_g_pass_at_k(n, c, k)),
-                majority: votes.map(|scores| mean(&scores)),
-            }
-        })
-        .collect()
+                majority: votes.get(k - 1).map(|sum| sum / problems),
+            })
+            .collect()
+    }
+}
+
+/// How many replies to a question are right.
+pub fn share(record: &Record) -> Share {
+    let right = record.grades.iter().filter(|grade| grade.verdict == Verdict::Right).count();
+    Share { right: right as u32, samples: record.grades.len() as u32 }
+}
+
+/// The share of right replies among those of some questions.
+pub fn score(shares: &[Share]) -> Score {
+    let (right, samples) = shares.iter().fold((0, 0), |(right, samples), share| {
+        (right + share.right as usize, samples + share.samples as usize)
+    });
+    let interval = if shares.iter().all(|share| share.samples <= 1) {
+        wilson(right, samples, CONFIDENCE)
+    } else {
+        let Interval { low, high } = student_t(shares, CONFIDENCE);
+        Interval { low: low.max(0.0), high: high.min(1.0) }
+    };
+    let value = if samples == 0 { 0.0 } else { right as f64 / samples as f64 };
+    Score { value, standard_error: clustered_standard_error(shares), interval }
+}
+
+/// The scores of graded records. `grader` is the one that judged them; votes need it.
+pub fn aggregate(records: &[Record], grader: &Grader) -> Metrics {
+    let votes: Vec<Vec<f64>> = records.par_iter().map(|record| votes(record, grader)).collect();
+    let mut tally = Tally::default();
+    records.iter().zip(&votes).for_each(|(record, votes)| tally.add(record, votes));
+    tally.metrics(grader)
 }
 
 /// The samples of a question by equal answers: the right ones are one class, each other answer joins the first class
@@ -245,7 +305,7 @@ mod tests {
             ..Problem::default()
         };
         let replies = replies.iter().map(|text| match *text {
-            "cut" => Reply { text: "1/2".into(), ending: Ending::Truncated, failure: None },
+            "cut" => Reply { ending: Ending::Truncated, ..Reply::complete("1/2") },
             text => Reply::complete(text),
         });
         Record::new(&problem, "?".into(), None, replies.collect())

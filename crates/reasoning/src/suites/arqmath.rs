@@ -225,7 +225,7 @@ pub fn plain_text(html: &str) -> String {
 }
 
 /// What an entity stands for: `lt`, `#60`, `#x3c`, or a name of HTML 5.
-fn entity_text(name: &str) -> Option<String> {
+pub(crate) fn entity_text(name: &str) -> Option<String> {
     if let Some(number) = name.strip_prefix('#') {
         let code = match number.strip_prefix(['x', 'X']) {
             Some(digits) => u32::from_str_radix(digits, 16).ok()?,

@@ -23,7 +23,7 @@ pub(super) fn suite() -> Suite {
             kind: Kind::One(vec!["all", "arithmetic"]),
             about: "all problems, or the 1,218 arithmetic ones (ASDiv-A)",
         }],
-        strategies: vec![Strategy::CHAIN_OF_THOUGHT, Strategy::ZERO_SHOT],
+        strategies: vec![Strategy::CHAIN_OF_THOUGHT, Strategy::ZERO_SHOT, Strategy::PROGRAM],
         answer_form: ANSWER_LINE,
         load: Box::new(load),
     }

@@ -1,13 +1,15 @@
 //! Two graded runs over the same problems: two models, two prompts, or two graders of the same replies.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use super::aggregate::{CONFIDENCE, scores};
+use super::aggregate::CONFIDENCE;
+use super::index::{Entry, Index, replies_digest, share_right};
 use super::{Record, Verdict};
 use crate::statistics::interval::mean;
-use crate::statistics::paired::{McNemar, PairedDifference, mcnemar, paired_difference};
+use crate::statistics::paired::{McNemar, PairedDifference, holm, mcnemar, paired_difference};
 
 /// What two runs have in common, and where they differ.
 #[derive(Clone, Debug, Serialize)]
@@ -45,23 +47,66 @@ pub struct Changed {
     pub second: f64,
 }
 
+/// A problem in a run, as far as comparisons go.
+pub(super) struct Graded<'a> {
+    pub(super) id: &'a str,
+    pub(super) verdicts: Cow<'a, [Verdict]>,
+    /// A digest of the replies.
+    pub(super) replies: u64,
+}
+
+impl<'a> From<Entry<'a>> for Graded<'a> {
+    fn from(entry: Entry<'a>) -> Self {
+        Graded { id: entry.id, verdicts: Cow::Borrowed(entry.verdicts), replies: entry.replies }
+    }
+}
+
+/// p-values of comparisons of many runs with the first, corrected for their number (Holm): by sign permutation, in the order
+/// given; 1 for what could not be tested.
+pub fn corrected(comparisons: &[Comparison]) -> Vec<f64> {
+    let p = |comparison: &Comparison| comparison.difference.map_or(1.0, |paired| paired.permutation);
+    holm(&comparisons.iter().map(p).collect::<Vec<_>>())
+}
+
 /// Compares two graded runs, problem by problem; `seed` is for the permutation test.
 pub fn compare(first: &[Record], second: &[Record], seed: u64) -> Comparison {
-    let by_id: HashMap<&str, &Record> = second.iter().map(|record| (record.id.as_str(), record)).collect();
-    let common: Vec<(&Record, &Record)> =
-        first.iter().filter_map(|record| Some((record, *by_id.get(record.id.as_str())?))).collect();
-    let pairs: Vec<(f64, f64)> = common.iter().map(|(a, b)| (mean(&scores(a)), mean(&scores(b)))).collect();
-    let single = common.iter().all(|(a, b)| a.grades.len() == 1 && b.grades.len() == 1);
+    fn graded(records: &[Record]) -> Vec<Graded<'_>> {
+        (records.iter())
+            .map(|record| Graded {
+                id: &record.id,
+                verdicts: record.grades.iter().map(|grade| grade.verdict).collect(),
+                replies: replies_digest(&record.replies),
+            })
+            .collect()
+    }
+    compared(&graded(first), &graded(second), seed)
+}
+
+/// Compares two runs by their indexes: the same as [`compare`] of their records.
+pub fn compare_indexes(first: &Index, second: &Index, seed: u64) -> Comparison {
+    fn graded(index: &Index) -> Vec<Graded<'_>> {
+        (0..index.len()).map(|number| index.entry(number).into()).collect()
+    }
+    compared(&graded(first), &graded(second), seed)
+}
+
+pub(super) fn compared(first: &[Graded<'_>], second: &[Graded<'_>], seed: u64) -> Comparison {
+    let by_id: HashMap<&str, &Graded<'_>> = second.iter().map(|graded| (graded.id, graded)).collect();
+    let common: Vec<(&Graded<'_>, &Graded<'_>)> =
+        first.iter().filter_map(|graded| Some((graded, *by_id.get(graded.id)?))).collect();
+    let pairs: Vec<(f64, f64)> =
+        common.iter().map(|(a, b)| (share_right(&a.verdicts), share_right(&b.verdicts))).collect();
+    let single = common.iter().all(|(a, b)| a.verdicts.len() == 1 && b.verdicts.len() == 1);
     let only = |better: fn(&(f64, f64)) -> bool| pairs.iter().filter(|pair| better(pair)).count();
     let mut verdicts: BTreeMap<(Verdict, Verdict), usize> = BTreeMap::new();
     for (a, b) in &common {
-        for (one, other) in a.grades.iter().zip(&b.grades) {
-            *verdicts.entry((one.verdict, other.verdict)).or_default() += 1;
+        for (one, other) in a.verdicts.iter().zip(b.verdicts.iter()) {
+            *verdicts.entry((*one, *other)).or_default() += 1;
         }
     }
     let mut changed: Vec<Changed> = (common.iter().zip(&pairs))
         .filter(|(_, (first, second))| first != second)
-        .map(|((record, _), &(first, second))| Changed { id: record.id.clone(), first, second })
+        .map(|((graded, _), &(first, second))| Changed { id: graded.id.to_string(), first, second })
         .collect();
     changed.sort_by(|a, b| (b.first - b.second).abs().total_cmp(&(a.first - a.second).abs()));
     let (firsts, seconds): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();

@@ -63,7 +63,7 @@ pub fn read(path: &Path) -> Result<Suite, SuiteError> {
         return Err(wrong(format!("name = \"{}\" cannot be the name of a folder", file.name)));
     }
     let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-    let mut strategies = vec![Strategy::CHAIN_OF_THOUGHT, Strategy::ZERO_SHOT];
+    let mut strategies = vec![Strategy::CHAIN_OF_THOUGHT, Strategy::ZERO_SHOT, Strategy::PROGRAM];
     if file.exemplars.is_some() {
         strategies.push(Strategy::FEW_SHOT);
     }

@@ -5,6 +5,9 @@ use crate::models::{Message, Request, Sampling};
 
 use super::{Data, Problem, Prompter, Record, Reply, SuiteError};
 
+/// The replies to an item and their cost; no replies where the calls have stopped.
+type Replied = (Option<Vec<Reply>>, Spending);
+
 /// A problem with the request that asks it.
 #[derive(Clone, Debug)]
 pub struct Item<'a> {
@@ -12,7 +15,9 @@ pub struct Item<'a> {
     pub problem: &'a Problem,
     /// The text of the prompt.
     pub prompt: String,
-    /// What the model is sent.
+    /// Instructions that stand before all messages.
+    pub system: Vec<Message>,
+    /// What the model is sent, first.
     pub request: Request,
 }
 
@@ -28,13 +33,15 @@ pub fn items<'a>(
     (data.problems.iter())
         .map(|problem| {
             let prompt = prompter.render(problem, &data.exemplars)?;
-            let mut messages = Vec::new();
-            if !system.is_empty() {
-                messages.push(Message::system(system));
-            }
-            messages.push(Message::user(&prompt));
+            let system: Vec<Message> =
+                if system.is_empty() { Vec::new() } else { vec![Message::system(system)] };
+            let opening = match prompter.dialogue() {
+                Some(dialogue) => dialogue.opening(problem, &prompt),
+                None => vec![Message::user(&prompt)],
+            };
+            let messages = [system.clone(), opening].concat();
             let request = Request::chat(messages).sampled(sampling.clone()).times(samples);
-            Ok(Item { problem, prompt, request })
+            Ok(Item { problem, prompt, system, request })
         })
         .collect()
 }
@@ -53,19 +60,34 @@ pub fn generate(
     let mut stop = None;
     calls.run(
         items,
-        async |item: &Item<'_>| calls.ask(&item.request).await,
-        |number, answers| {
-            let replies: Option<Vec<Reply>> = answers.outcomes.iter().map(Reply::of).collect();
+        async |item: &Item<'_>| replies(calls, item, prompter).await,
+        |number, (replies, spent)| {
             let item = &items[number];
             match replies {
                 Some(replies) => {
                     let language = prompter.reply_language(item.problem);
                     let record = Record::new(item.problem, item.prompt.clone(), language, replies);
-                    each(number, record, answers.spent);
+                    each(number, record, spent);
                 }
                 None => stop = calls.status().stop.or(stop.take()),
             }
         },
     );
     stop.map_or(Ok(()), Err)
+}
+
+async fn replies(calls: &Calls, item: &Item<'_>, prompter: &Prompter) -> Replied {
+    let Some(dialogue) = prompter.dialogue() else {
+        let answers = calls.ask(&item.request).await;
+        return (answers.outcomes.iter().map(Reply::of).collect(), answers.spent);
+    };
+    let samples = (0..item.request.samples).map(|sample| dialogue.solve(calls, item, sample));
+    let mut replies = Vec::with_capacity(item.request.samples);
+    let mut total = Spending::default();
+    for solved in futures_util::future::join_all(samples).await {
+        let Ok((reply, spent)) = solved else { return (None, total) };
+        replies.push(reply);
+        total = total.plus(spent);
+    }
+    (Some(replies), total)
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::carp::{Accuracy, Solution};
+use super::trajectory::Form;
 use super::{Ending, Record, Reply};
 use crate::answers::{self, Language, Mode, Options};
 
 /// The version of the graders: it goes up when any of them may judge a reply differently.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 3;
 
 /// How replies are judged.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -79,6 +81,9 @@ pub struct Grade {
     pub span: Option<Range<usize>>,
     /// The rule that decided, or why there was nothing to decide.
     pub reason: String,
+    /// How far the solution comes, where the expressions of the worked one are annotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expressions: Option<Accuracy>,
 }
 
 impl Grader {
@@ -100,32 +105,49 @@ impl Grader {
     /// Judges a reply.
     pub fn grade(&self, reference: &str, language: Option<Language>, reply: &Reply) -> Grade {
         let options = self.options(language);
-        let found = match reply.ending {
-            Ending::Failed => None,
-            _ => answers::extract(&reply.text, &options),
+        // Where a strategy came to its answer by other ways than a text, the text is not looked at.
+        let found = match (reply.ending, &reply.trajectory) {
+            (Ending::Failed, _) => None,
+            (_, Some(trajectory)) => {
+                trajectory.answer.clone().map(|answer| (answer, trajectory.rule.clone()))
+            }
+            _ => answers::extract(&reply.text, &options).map(|found| (found.answer, found.rule.to_string())),
         };
         let (verdict, reason) = match (reply.ending, &found) {
             (Ending::Failed, _) => (Verdict::Error, reply.failure.clone().unwrap_or("no reply".into())),
             (Ending::Refused, _) => (Verdict::Refused, "the model or its provider refused".into()),
             (Ending::Truncated, _) => (Verdict::Truncated, "cut at the token limit".into()),
-            (Ending::Complete, None) => (Verdict::NoAnswer, "no rule finds an answer".into()),
-            (Ending::Complete, Some(found)) => {
-                let verdict = answers::check(reference, &found.answer, &options);
+            (Ending::Complete, None) => {
+                let ended = reply.trajectory.as_ref().map(|trajectory| trajectory.end());
+                (Verdict::NoAnswer, ended.unwrap_or("no rule finds an answer".into()))
+            }
+            (Ending::Complete, Some((answer, _))) => {
+                let verdict = answers::check(reference, answer, &options);
                 (if verdict.is_equal() { Verdict::Right } else { Verdict::Wrong }, verdict.reason.into())
             }
         };
-        let span = found.as_ref().filter(|found| !found.answer.is_empty()).and_then(|found| {
-            let start = reply.text.rfind(&found.answer)?;
-            Some(start..start + found.answer.len())
+        let span = found.as_ref().filter(|(answer, _)| !answer.is_empty()).and_then(|(answer, _)| {
+            let start = reply.text.rfind(answer)?;
+            Some(start..start + answer.len())
         });
-        let (answer, rule) =
-            found.map_or((None, None), |found| (Some(found.answer), Some(found.rule.to_string())));
-        Grade { verdict, answer, rule, span, reason }
+        let (answer, rule) = found.unzip();
+        Grade { verdict, answer, rule, span, reason, expressions: None }
     }
 
     /// Judges all replies of a record, whatever grades it has.
     pub fn grade_record(&self, record: &mut Record) {
-        let grade = |reply| self.grade(&record.reference, record.language, reply);
+        let grade = |reply: &Reply| {
+            let mut grade = self.grade(&record.reference, record.language, reply);
+            grade.expressions = record.expressions.as_ref().map(|flow| {
+                let lines: Vec<String> = reply.text.lines().map(str::to_string).collect();
+                let solution = match &reply.trajectory {
+                    Some(trajectory) if trajectory.form == Form::Transcript => Solution::Transcript(&lines),
+                    _ => Solution::Text(&reply.text),
+                };
+                flow.accuracy(solution, grade.verdict == Verdict::Right)
+            });
+            grade
+        };
         record.grades = record.replies.iter().map(grade).collect();
     }
 
@@ -150,7 +172,7 @@ mod tests {
 
     #[test]
     fn six_things_may_become_of_a_reply() {
-        let with = |text: &str, ending| Reply { text: text.into(), ending, failure: None };
+        let with = |text: &str, ending| Reply { ending, ..Reply::complete(text) };
         let verdict = |text: &str, ending| judged(&with(text, ending)).verdict;
         assert_eq!(verdict("\\boxed{0.5}", Ending::Complete), Verdict::Right);
         assert_eq!(verdict("\\boxed{0.6}", Ending::Complete), Verdict::Wrong);

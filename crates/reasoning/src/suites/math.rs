@@ -22,7 +22,7 @@ pub(super) fn suite() -> Suite {
             kind: Kind::One(vec!["test", "train"]),
             about: "which problems are asked",
         }],
-        strategies: vec![Strategy::CHAIN_OF_THOUGHT, Strategy::FEW_SHOT, Strategy::ZERO_SHOT],
+        strategies: vec![Strategy::CHAIN_OF_THOUGHT, Strategy::FEW_SHOT, Strategy::ZERO_SHOT, Strategy::PROGRAM],
         answer_form: BOX,
         load: Box::new(load),
     }

@@ -38,6 +38,7 @@ pub(super) fn suite() -> Suite {
             Strategy::CROSS,
             Strategy::FEW_SHOT,
             Strategy::ZERO_SHOT,
+            Strategy::PROGRAM,
         ],
         answer_form: ANSWER_LINE,
         load: Box::new(load),

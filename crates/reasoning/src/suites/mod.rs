@@ -7,23 +7,40 @@
 //! 2. [`grade`](mod@grade): records and a [`Grader`] make grades, without any model;
 //! 3. [`aggregate`](mod@aggregate): graded records make [`Metrics`].
 //!
-//! [`compare`](mod@compare) sets two graded runs side by side. Every published suite is a file of its own, and
+//! A strategy that asks several times for a problem is a [`Dialogue`], and one that asks for programs has a stage between the
+//! first two, `program`; both leave a [`Trajectory`] in the reply.
+//!
+//! [`compare`](mod@compare) sets two graded runs side by side, [`languages`](mod@languages) the languages of one run, and
+//! [`audit`](mod@audit) two graders of one with the rules by which they find answers. [`index`](mod@index) finds records of a
+//! large run, and [`replies`] reads those of other programs. Every published suite is a file of its own, and
 //! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
 //!
-//! [`carp`] and [`arqmath`] have records and scores of their own kind.
+//! [`carp`] and [`arqmath`] have scores of their own kind, [`misconceptions`] and [`countermath`] prompts and records, too.
 
 pub mod aggregate;
+pub mod aops_live;
 pub mod arqmath;
+pub mod audit;
 pub mod carp;
 pub mod compare;
+pub mod countermath;
+mod dialogue;
 pub mod from_file;
 pub mod generate;
 pub mod grade;
+pub mod index;
+pub(crate) mod json;
+pub mod languages;
+pub mod misconceptions;
 mod problem;
+#[cfg(target_os = "linux")]
+pub mod program;
 mod prompt;
 mod record;
+pub mod replies;
 mod settings;
 mod source;
+mod trajectory;
 
 mod asdiv;
 mod gsm8k;
@@ -36,12 +53,15 @@ mod svamp;
 use std::path::{Path, PathBuf};
 
 pub use aggregate::{Metrics, aggregate};
+pub use dialogue::{Asker, Dialogue, Interruption, Solving};
 pub use grade::{Grade, Grader, Verdict};
 pub use problem::{Exemplar, Origin, Problem};
-pub use prompt::{Prompter, ReplyLanguage, Strategy};
+pub use prompt::{Procedure, Prompter, ReplyLanguage, Strategy};
+pub(crate) use prompt::{TEMPLATE, Template, language_name, template, tokens};
 pub use record::{Ending, Record, RecordError, Reply};
 pub use settings::{Kind, Setting, SettingError, Settings};
 pub use source::{BadRow, DataFile, Row, Source};
+pub use trajectory::{EndCount, Form, Stage, ToolUse, Trajectories, Trajectory, Turn};
 
 /// A benchmark.
 pub struct Suite {
@@ -91,6 +111,8 @@ impl Suite {
             asdiv::suite(),
             svamp::suite(),
             multiarith::suite(),
+            carp::suite(),
+            aops_live::suite(),
         ]
     }
 
@@ -118,10 +140,10 @@ impl Suite {
         })
     }
 
-    /// The settings of this suite, from those given and the defaults. Those of all suites are among them.
+    /// The settings of this suite, from those given and the defaults. Those of all suites are among them, perhaps with
+    /// defaults of this one.
     pub fn settings(&self, given: &[(String, String)]) -> Result<Settings, SuiteError> {
-        let known: Vec<Setting> =
-            settings::common().into_iter().chain(self.settings.iter().cloned()).collect();
+        let known = settings::of(&self.settings, &self.strategies);
         Ok(Settings::new(&known, given)?)
     }
 

@@ -31,7 +31,13 @@ pub(super) fn suite() -> Suite {
             kind: Kind::Some(FILES.map(|(code, _)| code).to_vec()),
             about: "the languages that are asked",
         }],
-        strategies: vec![Strategy::NATIVE, Strategy::ENGLISH, Strategy::CROSS, Strategy::ZERO_SHOT],
+        strategies: vec![
+            Strategy::NATIVE,
+            Strategy::ENGLISH,
+            Strategy::CROSS,
+            Strategy::ZERO_SHOT,
+            Strategy::PROGRAM,
+        ],
         answer_form: ANSWER_LINE,
         load: Box::new(load),
     }
@@ -50,6 +56,7 @@ fn load(source: &mut Source, settings: &Settings) -> Result<Data, SuiteError> {
                 language: Language::from_code(code),
                 categories: [("language".to_string(), code.to_string())].into(),
                 origin: row.origin.clone(),
+                ..Problem::default()
             })
         })?);
     }

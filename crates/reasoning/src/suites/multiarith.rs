@@ -12,7 +12,7 @@ pub(super) fn suite() -> Suite {
                 evaluation/data/mawps) into the folder multiarith"
                 .into(),
         settings: Vec::new(),
-        strategies: vec![Strategy::CHAIN_OF_THOUGHT, Strategy::ZERO_SHOT],
+        strategies: vec![Strategy::CHAIN_OF_THOUGHT, Strategy::ZERO_SHOT, Strategy::PROGRAM],
         answer_form: ANSWER_LINE,
         load: Box::new(load),
     }

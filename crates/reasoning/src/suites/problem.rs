@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::carp::ExpressionFlow;
 use crate::answers::Language;
 
 /// A problem with its reference answer.
@@ -24,6 +25,12 @@ pub struct Problem {
     /// What tables are made of: topic, level, grade ...
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub categories: BTreeMap<String, String>,
+    /// The expressions of its worked solution, where they are annotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expressions: Option<ExpressionFlow>,
+    /// Exemplars that were chosen for it, the best first, instead of those of the suite.
+    #[serde(skip)]
+    pub exemplars: Vec<Exemplar>,
     /// Where it comes from.
     pub origin: Origin,
 }

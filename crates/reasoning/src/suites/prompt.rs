@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::{Deserialize, Serialize};
 
-use super::{Exemplar, Problem, Settings, Suite, SuiteError};
+use super::{Dialogue, Exemplar, Problem, Settings, Suite, SuiteError};
 use crate::answers::Language;
 
 /// A way to ask.
@@ -23,6 +23,19 @@ pub struct Strategy {
     pub template: &'static str,
     /// The language that the model is to reason in.
     pub replies: ReplyLanguage,
+    /// What is done with the prompt.
+    pub procedure: Procedure,
+}
+
+/// What is done with a prompt.
+#[derive(Clone, Copy, Debug)]
+pub enum Procedure {
+    /// The model is asked once, and its reply is judged.
+    Reply,
+    /// The model is asked once for a program, which is run; its result is judged.
+    Program,
+    /// The model is asked several times, in a dialogue that is made of the settings.
+    Dialogue(fn(&Settings) -> Result<Box<dyn Dialogue>, SuiteError>),
 }
 
 /// The language of replies, which decides how numbers in them are read.
@@ -52,8 +65,15 @@ impl Strategy {
     /// The question in English, the reasoning in the language of the problem.
     pub const CROSS: Strategy = Strategy::new("cross", include_str!("prompts/cross.jinja"));
 
-    const fn new(name: &'static str, template: &'static str) -> Self {
-        Strategy { name, template, replies: ReplyLanguage::Problem }
+    /// A program that computes the answer.
+    pub const PROGRAM: Strategy = Strategy {
+        replies: ReplyLanguage::English,
+        procedure: Procedure::Program,
+        ..Strategy::new("program", include_str!("prompts/program.jinja"))
+    };
+
+    pub(super) const fn new(name: &'static str, template: &'static str) -> Self {
+        Strategy { name, template, replies: ReplyLanguage::Problem, procedure: Procedure::Reply }
     }
 }
 
@@ -71,15 +91,63 @@ static WORDS: LazyLock<BTreeMap<String, LanguageWords>> = LazyLock::new(|| {
     toml::from_str(include_str!("prompts/languages.toml")).expect("the file is part of this crate and tested")
 });
 
+/// A text with places to be filled.
+pub(crate) struct Template {
+    name: String,
+    environment: Environment<'static>,
+}
+
+impl Template {
+    /// Reads a template; `name` stands in errors.
+    pub(crate) fn new(name: &str, text: &str) -> Result<Self, SuiteError> {
+        let environment = template(name, text.to_string())?;
+        Ok(Template { name: name.to_string(), environment })
+    }
+
+    /// The text for these values, without white space around it.
+    pub(crate) fn render(&self, values: impl Serialize) -> Result<String, SuiteError> {
+        let wrong = |error| wrong(&self.name, &error);
+        let template = self.environment.get_template(TEMPLATE).map_err(wrong)?;
+        Ok(template.render(values).map_err(wrong)?.trim().to_string())
+    }
+
+    /// Whether the template has a place of this name.
+    fn shows(&self, name: &str) -> bool {
+        let template = self.environment.get_template(TEMPLATE);
+        template.is_ok_and(|template| template.undeclared_variables(false).contains(name))
+    }
+}
+
 /// Makes prompts of problems.
 pub struct Prompter {
-    environment: Environment<'static>,
+    template: Template,
     answer_form: &'static str,
     replies: ReplyLanguage,
     shots: usize,
+    dialogue: Option<Box<dyn Dialogue>>,
+    /// The most tokens of prompt and reply together, where exemplars are left out for them.
+    context: Option<u64>,
+    longest_reply: u64,
 }
 
-const TEMPLATE: &str = "prompt";
+/// The name of the one template of an environment.
+pub(crate) const TEMPLATE: &str = "prompt";
+
+/// An environment with a template for prompts, or what is wrong with the one of this name or file.
+pub(crate) fn template(name: &str, text: String) -> Result<Environment<'static>, SuiteError> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_trim_blocks(true);
+    // Prompts are no HTML.
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.add_template_owned(TEMPLATE, text).map_err(|error| wrong(name, &error))?;
+    Ok(environment)
+}
+
+/// The English name of a language.
+pub(crate) fn language_name(language: Language) -> &'static str {
+    WORDS.get(language.code()).map_or(language.code(), |words| &words.name)
+}
 
 impl Prompter {
     /// The prompts of a suite by a strategy, or by the template that the settings name.
@@ -94,40 +162,62 @@ impl Prompter {
             })?;
             (file.to_string(), text)
         };
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_trim_blocks(true);
-        // Prompts are no HTML.
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.add_template_owned(TEMPLATE, template).map_err(|error| wrong(&name, &error))?;
-        let shots = settings.shots();
-        Ok(Prompter { environment, answer_form: suite.answer_form, replies: strategy.replies, shots })
+        let template = Template::new(&name, &template)?;
+        let dialogue = match strategy.procedure {
+            Procedure::Dialogue(open) => Some(open(settings)?),
+            Procedure::Reply | Procedure::Program => None,
+        };
+        Ok(Prompter {
+            template,
+            answer_form: suite.answer_form,
+            replies: strategy.replies,
+            shots: settings.shots(),
+            dialogue,
+            context: settings.get("context").parse().ok(),
+            longest_reply: settings.get("max-tokens").parse().unwrap_or(0),
+        })
     }
 
     /// Whether the template shows exemplars.
     pub fn shows_exemplars(&self) -> bool {
-        let template = self.environment.get_template(TEMPLATE);
-        template.is_ok_and(|template| template.undeclared_variables(false).contains("exemplars"))
+        self.template.shows("exemplars")
     }
 
-    /// The text that asks a problem. Exemplars are the first of those in a fitting language that do not ask the same.
+    /// The dialogue of a strategy that asks several times.
+    pub fn dialogue(&self) -> Option<&dyn Dialogue> {
+        self.dialogue.as_deref()
+    }
+
+    /// The text that asks a problem. Exemplars are the first of those in a fitting language that do not ask the same;
+    /// those chosen for the problem stand with the best one last. Where the suite knows the context of the model, the last
+    /// in rank are left out until prompt and reply are shorter.
     pub fn render(&self, problem: &Problem, exemplars: &[Exemplar]) -> Result<String, SuiteError> {
         let language = problem.language.unwrap_or(Language::En);
-        let shown: Vec<&Exemplar> = (exemplars.iter())
+        let is_chosen = !problem.exemplars.is_empty();
+        let ranked = if is_chosen { &problem.exemplars } else { exemplars };
+        let mut shown: Vec<&Exemplar> = (ranked.iter())
             .filter(|exemplar| exemplar.language.is_none_or(|known| known == language))
             .filter(|exemplar| exemplar.question != problem.question)
             .take(self.shots)
             .collect();
-        let template = self.environment.get_template(TEMPLATE).map_err(|error| wrong(TEMPLATE, &error))?;
-        let text = template.render(context! {
-            question => problem.question.trim(),
-            english => problem.english.as_deref().unwrap_or(&problem.question).trim(),
-            answer_form => self.answer_form,
-            language => WORDS.get(language.code()),
-            categories => problem.categories,
-            exemplars => shown,
-        });
-        Ok(text.map_err(|error| wrong(TEMPLATE, &error))?.trim().to_string())
+        loop {
+            let mut exemplars = shown.clone();
+            if is_chosen {
+                exemplars.reverse();
+            }
+            let text = self.template.render(context! {
+                question => problem.question.trim(),
+                english => problem.english.as_deref().unwrap_or(&problem.question).trim(),
+                answer_form => self.answer_form,
+                language => WORDS.get(language.code()),
+                categories => problem.categories,
+                exemplars,
+            })?;
+            let is_long = self.context.is_some_and(|most| tokens(&text) + self.longest_reply >= most);
+            if !is_long || shown.pop().is_none() {
+                return Ok(text);
+            }
+        }
     }
 
     /// The language in which numbers of replies to a problem are read.
@@ -137,6 +227,30 @@ impl Prompter {
             ReplyLanguage::English => problem.language.map(|_| Language::En),
         }
     }
+}
+
+/// About how many tokens a text has, for tokenizers with a vocabulary of 100,000: one for every four letters of a Latin
+/// word, for every three digits, and for every other sign.
+pub(crate) fn tokens(text: &str) -> u64 {
+    let kind = |c: char| match c {
+        _ if c.is_ascii_alphabetic() => Some((0, 4)),
+        _ if c.is_ascii_digit() => Some((1, 3)),
+        _ => None,
+    };
+    let (mut count, mut run) = (0, (None, 0));
+    for c in text.chars() {
+        match kind(c) {
+            Some((kind, size)) => {
+                run = if run.0 == Some(kind) { (Some(kind), run.1 + 1) } else { (Some(kind), 0) };
+                count += u64::from(run.1 % size == 0);
+            }
+            None => {
+                run = (None, 0);
+                count += u64::from(!c.is_whitespace());
+            }
+        }
+    }
+    count
 }
 
 fn wrong(name: &str, error: &minijinja::Error) -> SuiteError {
@@ -217,6 +331,36 @@ mod tests {
             text.contains("two") && text.contains("three") && text.ends_with("Was ist 1 + 1 <x>?"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn chosen_exemplars_end_with_the_best_and_the_last_in_rank_go_first() {
+        let suite = Suite::open("carp").unwrap();
+        let chosen = ["best", "second", "third"].map(|question| Exemplar {
+            question: format!("exemplar {question}"),
+            solution: "x ".repeat(40),
+            ..Exemplar::default()
+        });
+        let problem = Problem { exemplars: chosen.to_vec(), ..problem() };
+        let text = |context: &str| {
+            let given = [("context".to_string(), context.to_string())];
+            let settings = suite.settings(&given).unwrap();
+            let strategy = suite.strategy(Some("chain-of-thought")).unwrap();
+            Prompter::new(&suite, strategy, &settings).unwrap().render(&problem, &[]).unwrap()
+        };
+        let whole = text("4090");
+        let place = |name: &str| whole.find(&format!("exemplar {name}")).unwrap();
+        assert!(place("third") < place("second") && place("second") < place("best"), "{whole}");
+        // 512 tokens are kept for the reply.
+        let short = text(&(512 + tokens(&whole)).to_string());
+        assert!(short.contains("second") && !short.contains("third"), "{short}");
+        assert!(text("512").contains("1 + 1"));
+    }
+
+    #[test]
+    fn tokens_are_counted_in_runs() {
+        assert_eq!([tokens(""), tokens("abcd"), tokens("abcde"), tokens("12345 + x")], [0, 1, 2, 4]);
+        assert_eq!(tokens("解方程 \\frac"), 3 + 2);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Grade, Origin, Problem};
+use super::carp::ExpressionFlow;
+use super::{Grade, Origin, Problem, Trajectory};
 use crate::answers::Language;
 use crate::models::calls::Outcome;
 
@@ -27,6 +28,9 @@ pub struct Record {
     pub question: String,
     /// The reference answer.
     pub reference: String,
+    /// The expressions of the worked solution, where they are annotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expressions: Option<ExpressionFlow>,
     /// What the model was asked.
     pub prompt: String,
     /// What it replied, one for each sample.
@@ -46,6 +50,7 @@ impl Record {
             language,
             question: problem.question.clone(),
             reference: problem.reference.clone(),
+            expressions: problem.expressions.clone(),
             prompt,
             replies,
             grades: Vec::new(),
@@ -64,6 +69,9 @@ pub struct Reply {
     /// Why there is no reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// How the strategy came to it, where it did more than ask once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trajectory: Option<Box<Trajectory>>,
 }
 
 /// How a reply ended.
@@ -84,7 +92,7 @@ pub enum Ending {
 impl Reply {
     /// A complete reply.
     pub fn complete(text: impl Into<String>) -> Self {
-        Reply { text: text.into(), ending: Ending::Complete, failure: None }
+        Reply { text: text.into(), ending: Ending::Complete, failure: None, trajectory: None }
     }
 
     /// What became of a call. `None` if it was not made because the run had stopped.
@@ -104,7 +112,7 @@ impl Reply {
             Outcome::Failed(failure) => Some(failure.to_string()),
             _ => None,
         };
-        Some(Reply { text: outcome.text().to_string(), ending, failure })
+        Some(Reply { text: outcome.text().to_string(), ending, failure, trajectory: None })
     }
 }
 
@@ -129,22 +137,27 @@ pub enum RecordError {
 impl Record {
     /// Reads the records of a file of JSON lines.
     pub fn read(path: &Path) -> Result<Vec<Record>, RecordError> {
+        Record::each(path)?.collect()
+    }
+
+    /// The records of a file of JSON lines, one after the other.
+    pub fn each(path: &Path) -> Result<impl Iterator<Item = Result<Record, RecordError>>, RecordError> {
         let name = path.display().to_string();
         let file = std::fs::File::open(path).map_err(|error| RecordError::File(name.clone(), error))?;
-        let mut records = Vec::new();
-        for (number, line) in std::io::BufReader::new(file).split(b'\n').enumerate() {
+        let read = move |number: usize, line: std::io::Result<Vec<u8>>| {
             let line = line.map_err(|error| RecordError::File(name.clone(), error))?;
             if line.trim_ascii().is_empty() {
-                continue;
+                return Ok(None);
             }
             let wrong = |message: String| RecordError::Line { file: name.clone(), line: number + 1, message };
             let record: Record = serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))?;
             if !record.grades.is_empty() && record.grades.len() != record.replies.len() {
                 return Err(wrong("not as many grades as replies".into()));
             }
-            records.push(record);
-        }
-        Ok(records)
+            Ok(Some(record))
+        };
+        let lines = std::io::BufReader::new(file).split(b'\n').enumerate();
+        Ok(lines.filter_map(move |(number, line)| read(number, line).transpose()))
     }
 
     /// Writes records as JSON lines.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::{Procedure, Strategy};
 use crate::answers::Mode;
 use crate::models::Sampling;
 
@@ -53,6 +54,32 @@ pub(super) fn common() -> Vec<Setting> {
         setting("top-p", "", Kind::Number(0.0, 1.0), "sampling from the likeliest tokens"),
         setting("max-tokens", "2048", Kind::Whole(1, 1_000_000), "the longest reply, in tokens"),
         setting("stop", "", Kind::Text, "a text at which replies end"),
+    ]
+}
+
+/// Those of a suite: the common ones, with its own defaults where it has any, its own, and those of its strategies.
+pub(super) fn of(own: &[Setting], strategies: &[Strategy]) -> Vec<Setting> {
+    let is_own = |setting: &Setting| own.iter().any(|other| other.key == setting.key);
+    let mut known: Vec<Setting> = common().into_iter().filter(|setting| !is_own(setting)).collect();
+    known.extend(own.iter().cloned());
+    if strategies.iter().any(|strategy| matches!(strategy.procedure, Procedure::Program)) {
+        known.extend(programs());
+    }
+    known
+}
+
+/// What a program that a model wrote may use.
+fn programs() -> Vec<Setting> {
+    let setting = |key, default, kind, about| Setting { key, default, kind, about };
+    vec![
+        setting(
+            "python",
+            "",
+            Kind::Text,
+            "the python3 of programs, such as one with SymPy; else /usr/bin/python3",
+        ),
+        setting("seconds", "10", Kind::Whole(1, 3600), "the time of a program, in seconds"),
+        setting("memory", "1024", Kind::Whole(64, 65_536), "the memory of a program, in MiB"),
     ]
 }
 

@@ -90,7 +90,7 @@ impl Source {
         self.folder = folder.to_path_buf();
     }
 
-    pub(super) fn finish(self) -> (Vec<DataFile>, Vec<BadRow>) {
+    pub(crate) fn finish(self) -> (Vec<DataFile>, Vec<BadRow>) {
         (self.files, self.bad)
     }
 
@@ -193,7 +193,7 @@ impl Source {
     }
 
     /// Keeps a row that cannot be read.
-    pub(super) fn reject(&mut self, origin: Origin, message: String) {
+    pub(crate) fn reject(&mut self, origin: Origin, message: String) {
         self.bad.push(BadRow { origin, message });
     }
 
@@ -228,7 +228,7 @@ impl Source {
     }
 
     /// The rows of one file; bad ones are kept as such.
-    pub(super) fn rows(&mut self, path: &Path, columns: Option<&[&str]>) -> Result<Vec<Row>, SuiteError> {
+    pub(crate) fn rows(&mut self, path: &Path, columns: Option<&[&str]>) -> Result<Vec<Row>, SuiteError> {
         let file = self.name(path);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let form = split_ending(&name).map(|(_, form)| form);

@@ -9,7 +9,7 @@ pub(super) fn suite() -> Suite {
         folders: vec!["svamp".into(), "math-word-problems".into()],
         fetch: "SVAMP.json (github.com/arkilpatel/SVAMP) into the folder svamp".into(),
         settings: Vec::new(),
-        strategies: vec![Strategy::CHAIN_OF_THOUGHT, Strategy::ZERO_SHOT],
+        strategies: vec![Strategy::CHAIN_OF_THOUGHT, Strategy::ZERO_SHOT, Strategy::PROGRAM],
         answer_form: ANSWER_LINE,
         load: Box::new(load),
     }

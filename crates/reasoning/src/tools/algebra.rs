@@ -1,4 +1,5 @@
-//! The algebra tools of CARP (Zhang et al. 2023): texts in, texts out, in LaTeX with blanks between the tokens.
+//! The algebra tools of CARP (Zhang et al. 2023): texts in, texts out, in LaTeX with blanks between the tokens; and those
+//! that the benchmark adds for the competition problems of MATH.
 //!
 //! A call is a name and its arguments; [`call`] gives the output or the error text that the benchmark's tools give in the
 //! same situation, in Chinese as there. All results are over the real numbers and exact. Where the benchmark's own tools,
@@ -7,6 +8,7 @@
 //! One convention is taken over as it is: `expand`, `factor` and `collect` complain of a needless call if the result
 //! is the expression *as it was parsed there*, without evaluation; `written` has the rules.
 
+mod competition;
 mod written;
 
 use std::cmp::Ordering;
@@ -27,7 +29,7 @@ use written::Written;
 /// The longest argument that is read, in bytes.
 const LONGEST_TEXT: usize = 4000;
 /// The time for one call.
-const TIME: Duration = Duration::from_millis(60);
+pub(crate) const TIME: Duration = Duration::from_millis(60);
 
 /// An argument of a call.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -56,8 +58,8 @@ pub enum Output {
 #[error("{0}")]
 pub struct ToolError(pub String);
 
-/// The tools by name.
-pub const TOOLS: [&str; 10] = [
+/// The tools by name: those for CARP, then those for MATH.
+pub const TOOLS: [&str; 15] = [
     "calculate",
     "solve_eq",
     "solve_ineq",
@@ -68,6 +70,11 @@ pub const TOOLS: [&str; 10] = [
     "factor",
     "collect",
     "partial_solve",
+    "complete_the_square",
+    "mod",
+    "base_conversion",
+    "is_equal",
+    "finish",
 ];
 
 const NOT_READ: &str = "无法解析表达式";
@@ -111,6 +118,17 @@ pub fn call(tool: &str, arguments: &[Argument]) -> Called {
         ("partial_solve", [Argument::Text(text), Argument::Text(symbol)]) => {
             partial_solve(text, symbol, &budget)
         }
+        ("complete_the_square", [Argument::Text(text)]) => competition::complete_the_square(text, &budget),
+        ("mod", [Argument::Text(dividend), Argument::Text(divisor)]) => {
+            competition::remainder(dividend, divisor, &budget)
+        }
+        ("base_conversion", [Argument::Text(number), Argument::Text(base)]) => {
+            competition::base_conversion(number, base)
+        }
+        ("is_equal", [Argument::Text(left), Argument::Text(right)]) => {
+            competition::is_equal(left, right, &budget)
+        }
+        ("finish", [Argument::Text(text)]) => Ok(Output::Text(text.clone())),
         _ => error(&format!("未知工具或参数错误 {tool}")),
     }
 }
@@ -128,10 +146,8 @@ fn parse(text: &str) -> Result<Formula, ToolError> {
     // 204_5 is a number in base five.
     let text = match BASED.as_ref() {
         Some(pattern) => pattern.replace_all(text, |found: &regex::Captures<'_>| {
-            let base = found.get(2).or(found.get(3)).and_then(|base| base.as_str().parse().ok());
-            let value = base.and_then(|base: u32| {
-                (2..=36).contains(&base).then(|| u64::from_str_radix(&found[1], base).ok()).flatten()
-            });
+            let base = found.get(2).or(found.get(3)).map_or("", |base| base.as_str());
+            let value = competition::natural_number(&found[1], base);
             value.map_or_else(|| found[0].to_string(), |value| value.to_string())
         }),
         None => text.into(),

@@ -228,6 +228,17 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// Both together.
+    pub fn plus(self, other: Estimate) -> Self {
+        Estimate {
+            reused: self.reused + other.reused,
+            calls: self.calls + other.calls,
+            input_tokens: self.input_tokens + other.input_tokens,
+            output_tokens: self.output_tokens + other.output_tokens,
+            cost: self.cost + other.cost,
+        }
+    }
+
     /// The estimate for so many times as many requests, when only some of them were looked at.
     pub fn times(self, factor: f64) -> Self {
         Estimate {

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use mathesis_symbolic::formula::{Formula, NamedConstant};
 use regex::Regex;
 
-use super::{Graph, Record};
+use super::{ExpressionFlow, Link, Record};
 use crate::answers::carp::{is_same, read};
 use crate::answers::pattern;
 use crate::answers::{Mode, Options, check};
@@ -29,7 +29,7 @@ pub enum Solution<'a> {
 }
 
 /// How far a solution comes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Accuracy {
     /// Whether the answer is right.
     pub is_right: bool,
@@ -68,7 +68,7 @@ impl Accuracy {
 }
 
 /// How many solutions are right, and where the others fail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failures {
     /// Right answers.
     pub right: usize,
@@ -98,34 +98,75 @@ impl Failures {
 
 /// Score a solution with its answer.
 pub fn expression_accuracy(record: &Record, solution: Solution<'_>, answer: &str) -> Accuracy {
-    let targets = record.exprs.len();
-    if check(&record.answer, answer, &Options::of(Mode::Carp)).is_equal() {
-        return Accuracy { is_right: true, reached: targets, targets };
-    }
-    let graph = Ancestry::of(&record.edges);
-    let given: Vec<Expression> = graph.given.iter().map(|text| Expression::of(text)).collect();
-    let candidates: Vec<Expression> = expressions(solution)
-        .iter()
-        .map(|text| Expression::of(text))
-        .filter(|candidate| {
-            candidate.formula.is_some()
-                && !given.iter().any(|g| g.text == candidate.text || g.formula == candidate.formula)
+    let is_right = check(&record.answer, answer, &Options::of(Mode::Carp)).is_equal();
+    record.flow().accuracy(solution, is_right)
+}
+
+/// Scores over graded replies.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ExpressionScores {
+    /// The mean expression accuracy.
+    pub accuracy: f64,
+    /// Right answers, and where the others fail.
+    pub failures: Failures,
+}
+
+impl ExpressionScores {
+    /// Over the replies that have such a score; `None` where none has.
+    pub fn of(scores: &[Accuracy]) -> Option<Self> {
+        let total: f64 = scores.iter().map(|score| score.value()).sum();
+        (!scores.is_empty()).then(|| ExpressionScores {
+            accuracy: total / scores.len() as f64,
+            failures: Failures::of(scores),
         })
-        .collect();
-    let mut reached: BTreeSet<&str> = BTreeSet::new();
-    if let Some((_, before)) = record.exprs.split_last() {
-        for target in before.iter().rev().filter(|target| !target.is_empty()) {
-            if reached.contains(target.as_str()) {
-                continue;
-            }
-            let wanted = Expression::of(target);
-            if candidates.iter().any(|candidate| candidate.is_same(&wanted)) {
-                reached.insert(target);
-                graph.add_ancestors(target, &mut reached);
-            }
+    }
+}
+
+impl Failures {
+    /// The shares of the first, middle and last failures among wrong answers; zero where there is none.
+    pub fn shares(&self) -> [f64; 3] {
+        let wrong = (self.first + self.middle + self.last).max(1) as f64;
+        [self.first, self.middle, self.last].map(|count| count as f64 / wrong)
+    }
+}
+
+impl ExpressionFlow {
+    /// Scores a solution whose answer has been judged.
+    pub fn accuracy(&self, solution: Solution<'_>, is_right: bool) -> Accuracy {
+        let targets = self.targets.len();
+        match is_right {
+            true => Accuracy { is_right, reached: targets, targets },
+            false => Accuracy { is_right, reached: self.reached(solution), targets },
         }
     }
-    Accuracy { is_right: false, reached: reached.len(), targets }
+
+    /// How many expressions a solution with a wrong answer reaches.
+    fn reached(&self, solution: Solution<'_>) -> usize {
+        let graph = Ancestry::of(&self.links);
+        let given: Vec<Expression> = graph.given.iter().map(|text| Expression::of(text)).collect();
+        let candidates: Vec<Expression> = expressions(solution)
+            .iter()
+            .map(|text| Expression::of(text))
+            .filter(|candidate| {
+                candidate.formula.is_some()
+                    && !given.iter().any(|g| g.text == candidate.text || g.formula == candidate.formula)
+            })
+            .collect();
+        let mut reached: BTreeSet<&str> = BTreeSet::new();
+        if let Some((_, before)) = self.targets.split_last() {
+            for target in before.iter().rev().filter(|target| !target.is_empty()) {
+                if reached.contains(target.as_str()) {
+                    continue;
+                }
+                let wanted = Expression::of(target);
+                if candidates.iter().any(|candidate| candidate.is_same(&wanted)) {
+                    reached.insert(target);
+                    graph.add_ancestors(target, &mut reached);
+                }
+            }
+        }
+        reached.len()
+    }
 }
 
 /// An expression as text without blanks and, if it can be read, as a formula.
@@ -165,9 +206,9 @@ struct Ancestry<'a> {
 }
 
 impl<'a> Ancestry<'a> {
-    fn of(graph: &'a Graph) -> Self {
+    fn of(links: &'a [Link]) -> Self {
         const HINT: &str = "提取因式参考";
-        let links: Vec<_> = graph.links.iter().filter(|link| link.rel != HINT).collect();
+        let links: Vec<_> = links.iter().filter(|link| link.rel != HINT).collect();
         let targets: BTreeSet<&str> = links.iter().map(|link| link.target.as_str()).collect();
         let sources: BTreeSet<&str> = links.iter().map(|link| link.source.as_str()).collect();
         let given: BTreeSet<&str> = sources.difference(&targets).copied().collect();

@@ -19,6 +19,35 @@ pub struct Record {
     pub edges: Graph,
 }
 
+/// What of a record scores a solution: the target expressions, and what leads to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ExpressionFlow {
+    /// The target expressions in the order of the solution; the last one is the answer.
+    pub targets: Vec<String>,
+    /// How expressions follow from others.
+    pub links: Vec<Link>,
+}
+
+impl Record {
+    /// A record of a parsed line.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn checked(value: serde_json::Value) -> Result<Record, String> {
+        let record: Record = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        match record.edges.fault() {
+            Some(fault) => Err(fault),
+            None if record.exprs.is_empty() => Err("no target expressions".to_string()),
+            None => Ok(record),
+        }
+    }
+
+    /// What scores its solutions.
+    pub fn flow(&self) -> ExpressionFlow {
+        ExpressionFlow { targets: self.exprs.clone(), links: self.edges.links.clone() }
+    }
+}
+
 /// A directed graph in node-link form.
 #[derive(Clone, Debug, serde::Deserialize)]
 pub struct Graph {
@@ -33,7 +62,7 @@ struct Node {
 }
 
 /// An edge.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Link {
     /// The expression or description that is used.
     pub source: String,
@@ -92,14 +121,7 @@ pub fn read_records(text: &str) -> (Vec<Record>, Vec<BadRecord>) {
     let mut records = Vec::new();
     let mut bad = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let checked =
-            serde_json::from_str::<Record>(line).map_err(|error| error.to_string()).and_then(|record| {
-                match record.edges.fault() {
-                    Some(fault) => Err(fault),
-                    None if record.exprs.is_empty() => Err("no target expressions".to_string()),
-                    None => Ok(record),
-                }
-            });
+        let checked = serde_json::from_str(line).map_err(|error| error.to_string()).and_then(Record::checked);
         match checked {
             Ok(record) => records.push(record),
             Err(fault) => bad.push(BadRecord { line: index + 1, fault }),

@@ -1,0 +1,144 @@
+//! The real number types that kernels are generic over.
+
+use faer::traits::RealField;
+use pulp::{Arch, Simd, WithSimd};
+use rustfft::FftNum;
+use rustfft::num_traits::{Float, NumAssign};
+
+/// `f32` or `f64`, with what kernels need of them.
+pub trait Real: Float + NumAssign + RealField + FftNum + Default + std::iter::Sum {
+    /// Factors below this in magnitude count as zero, so that no product of a few of them is a denormal number, which
+    /// processors compute slowly.
+    const NEGLIGIBLE: Self;
+
+    /// From a literal, rounded.
+    fn literal(value: f64) -> Self;
+
+    /// As a 64-bit number.
+    fn widened(self) -> f64;
+
+    /// `e^self` for `self ≤ 0`, zero where the result is negligible; without branches, so that loops over it are
+    /// vectorised where the type allows.
+    fn decay(self) -> Self;
+
+    /// The numbers themselves if they are of single precision, for kernels that exist for these only.
+    fn as_single(numbers: &[Self]) -> Option<&[f32]>;
+
+    /// From numbers of single precision; without a copy if they are of this type.
+    fn from_single(numbers: Vec<f32>) -> Vec<Self>;
+
+    /// Zero if negligible.
+    #[inline(always)]
+    fn flushed(self) -> Self {
+        if Float::abs(self) < Self::NEGLIGIBLE { Self::zero() } else { self }
+    }
+}
+
+impl Real for f64 {
+    const NEGLIGIBLE: f64 = 1e-280;
+
+    #[inline(always)]
+    fn literal(value: f64) -> f64 {
+        value
+    }
+
+    #[inline(always)]
+    fn widened(self) -> f64 {
+        self
+    }
+
+    fn as_single(_: &[f64]) -> Option<&[f32]> {
+        None
+    }
+
+    fn from_single(numbers: Vec<f32>) -> Vec<f64> {
+        numbers.into_iter().map(f64::from).collect()
+    }
+
+    #[inline(always)]
+    fn decay(self) -> f64 {
+        f64::exp(self).flushed()
+    }
+}
+
+impl Real for f32 {
+    const NEGLIGIBLE: f32 = 1e-30;
+
+    #[inline(always)]
+    fn literal(value: f64) -> f32 {
+        value as f32
+    }
+
+    #[inline(always)]
+    fn widened(self) -> f64 {
+        self.into()
+    }
+
+    fn as_single(numbers: &[f32]) -> Option<&[f32]> {
+        Some(numbers)
+    }
+
+    fn from_single(numbers: Vec<f32>) -> Vec<f32> {
+        numbers
+    }
+
+    /// `2^n e^r` with n the nearest integer to `self / ln 2`, ln 2 in two parts (Cody and Waite), and the polynomial for `e^r`
+    /// on `|r| ≤ ln 2 / 2` of the Cephes library; relative error below 2e-7.
+    #[inline(always)]
+    fn decay(self) -> f32 {
+        // Added to 1.5 · 2^23, the unit in the last place is one: the addition rounds, and the low bits are the integer.
+        const ROUND: f32 = 12_582_912.0;
+        let x = if self > -80.0 { self } else { -80.0 };
+        let shifted = x * std::f32::consts::LOG2_E + ROUND;
+        let n = shifted - ROUND;
+        let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
+        let mut p = 1.987_569_1e-4;
+        for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+            p = p * r + coefficient;
+        }
+        let p = p * r * r + r + 1.0;
+        let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
+        // A comparison that is false for NaN keeps it.
+        let value = if self < -69.0 { 0.0 } else { p * power };
+        if self.is_nan() { self } else { value }
+    }
+}
+
+/// Runs a closure whose loops are compiled for the widest vectors that the machine has. Both it and what it calls must be inlined: mark
+/// them `#[inline(always)]`.
+///
+/// A closure that changes what it borrows is called as such here. Given to `pulp` itself it would be called through `FnOnce`, a
+/// function between that is compiled for the narrowest vectors.
+#[inline(always)]
+pub(crate) fn vectorised<R>(work: impl FnMut() -> R) -> R {
+    struct Loops<F>(F);
+    impl<R, F: FnMut() -> R> WithSimd for Loops<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(mut self, _: S) -> R {
+            (self.0)()
+        }
+    }
+    Arch::new().dispatch(Loops(work))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_single_precision_exponential_has_its_accuracy() {
+        let mut largest = 0_f64;
+        for k in 0..680_000 {
+            let x = -(k as f32) * 1e-4;
+            let exact = f64::from(x).exp();
+            largest = largest.max((f64::from(x.decay()) / exact - 1.0).abs());
+        }
+        assert!(largest < 2e-7, "{largest:e}");
+        assert_eq!(0_f32.decay(), 1.0);
+        assert_eq!([-70_f32, -1e30, f32::NEG_INFINITY].map(Real::decay), [0.0; 3]);
+        assert_eq!(Real::decay(-700_f64), 0.0);
+        assert!(f32::NAN.decay().is_nan());
+    }
+}

@@ -1,0 +1,578 @@
+//! The mixer of Monarch Mixer: gated convolutions as long as the sequence, whose filters are given implicitly. Fu et al., "Monarch Mixer: A
+//! Simple Sub-Quadratic GEMM-Based Architecture" (NeurIPS 2023), the layer of its public M2-BERT:
+//! ```text
+//! [x₁ x₂ v] = short(u W_in + b)                 depthwise, causal, three taps and a bias
+//! y = conv(v ∘ x₁; filter 1) ∘ x₂
+//! out = (y + conv(u; filter 2)) W_out + b       the second convolution is of the input
+//! ```
+//! Each convolution adds its input times a number D for each channel. There is no residual connection around the mixer there. A causal
+//! mixer has filters of the past only; one over both sides has filters of the future too.
+//!
+//! The filter, for lags t = 0, ..., L − 1 over the longest length L: a network of sines of the position features
+//! `[t/(L−1), cos(2π f_i t/L), −sin(2π f_i t/L)]`, times the window `exp(−|δ_c| t/(L−1))`. Shorter sequences use its first lags; longer ones
+//! are refused. What the text of the paper shows differs: a learned kernel in the transformed domain without gates.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use mathesis_algebra::long_convolution::LongConvolution;
+use mathesis_algebra::random::Sequence;
+use mathesis_algebra::real::Real;
+use serde::{Deserialize, Serialize};
+
+use super::Documents;
+use super::gated_linear_attention::{document_lengths, select_rows};
+use super::linear::{Linear, LinearConfig, LinearKind, constant, normal};
+use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
+
+/// `y_t = Σ_{s≤t} k_{t−s} w_s + Σ_{s>t} k′_{s−t−1} w_s` for inputs w `[batch, time, channels]`, with kernels `[length, channels]` of the past
+/// and, if it is not causal, of the future.
+///
+/// # Panics
+/// If the shapes do not fit each other, or a document is longer than the kernels.
+pub fn long_convolution(
+    input: Tensor<3>,
+    past: Tensor<2>,
+    future: Option<Tensor<2>>,
+    documents: &Documents,
+) -> Tensor<3> {
+    let [batch, time, channels] = input.dims();
+    assert_eq!(documents.shape(), [batch, time], "documents of a long convolution");
+    assert_eq!(past.dims()[1], channels, "channels of a long convolution");
+    let lengths = document_lengths(documents);
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    assert!(longest <= past.dims()[0], "a document of {longest} tokens, a kernel of {}", past.dims()[0]);
+    let causal = future.is_none();
+    let future = future.unwrap_or_else(|| Tensor::zeros([0, channels], (&input.device(), input.dtype())));
+    assert!(causal || future.dims() == past.dims(), "both kernels of a long convolution are alike");
+    let operands = [input.into_dispatch(), past.into_dispatch(), future.into_dispatch()];
+    apply_to_three(Convolve { lengths, causal }, operands)
+}
+
+#[derive(Clone, Debug)]
+struct Convolve {
+    lengths: Vec<usize>,
+    causal: bool,
+}
+
+impl Convolve {
+    fn convolution<'a, T>(&'a self, [input, past, future]: [Array<'a, T>; 3]) -> LongConvolution<'a, T> {
+        LongConvolution {
+            channels: input.shape[2],
+            lengths: &self.lengths,
+            past: past.values,
+            future: (!self.causal).then_some(future.values),
+        }
+    }
+}
+
+impl SliceOperation<3> for Convolve {
+    fn forward<T: Real>(&self, operands: [Array<'_, T>; 3]) -> (Vec<T>, Vec<usize>) {
+        let output = self.convolution(operands).forward(operands[0].values);
+        (output.expect("operands of the shapes that were asserted"), operands[0].shape.to_vec())
+    }
+
+    fn backward<T: Real>(
+        &self,
+        operands: [Array<'_, T>; 3],
+        _: Array<'_, T>,
+        gradient: &[T],
+        _: [bool; 3],
+    ) -> ArrayGradients<T, 3> {
+        let of = self.convolution(operands).backward(operands[0].values, gradient);
+        let of = of.expect("operands of the shapes that were asserted");
+        [Some(of.input), Some(of.past), Some(of.future.unwrap_or_default())]
+    }
+}
+
+/// The shape of the mixer. The defaults beside the length are those of the public code.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MonarchMixerConfig {
+    /// The longest sequence.
+    pub longest: usize,
+    /// Whether a token sees those before it only.
+    #[serde(default = "causal")]
+    pub causal: bool,
+    /// Whether the input passes a convolution beside the gated one.
+    #[serde(default = "residual")]
+    pub residual: bool,
+    /// The filters.
+    #[serde(default)]
+    pub filter: ImplicitFilterConfig,
+}
+
+fn causal() -> bool {
+    true
+}
+
+fn residual() -> bool {
+    true
+}
+
+/// The shape of an implicit filter.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ImplicitFilterConfig {
+    /// Bands of the position features (2: five features).
+    pub bands: usize,
+    /// Width of the network (128).
+    pub order: usize,
+    /// The factor in the sines at the start (10).
+    pub frequency: f64,
+}
+
+impl Default for ImplicitFilterConfig {
+    fn default() -> Self {
+        ImplicitFilterConfig { bands: 2, order: 128, frequency: 10.0 }
+    }
+}
+
+impl ImplicitFilterConfig {
+    /// A filter of so many channels, for sequences up to the longest. The weights of its network are drawn with the standard deviation
+    /// `1/√(3 fan-in)` of the published uniform ones.
+    ///
+    /// # Panics
+    /// If an extent is zero, or the longest sequence is shorter than two tokens.
+    pub fn init(
+        &self,
+        channels: usize,
+        longest: usize,
+        random: &mut Sequence,
+        device: &Device,
+    ) -> ImplicitFilter {
+        assert!(self.bands > 0 && self.order > 0 && channels > 0 && longest > 1, "a filter: {self:?}");
+        let mut layer = |inputs: usize, outputs: usize, bias: bool| {
+            let config = LinearConfig { inputs, outputs, bias, kind: LinearKind::Dense };
+            config.init((3.0 * inputs as f64).sqrt().recip(), random, device)
+        };
+        let features = 2 * self.bands + 1;
+        let mut positions = Vec::with_capacity(longest * features);
+        for t in 0..longest {
+            let band = |i: usize| {
+                let last = (self.bands - 1).max(1) as f64;
+                let frequency = 1e-4 + (self.bands as f64 - 1.0 - 1e-4) * i as f64 / last;
+                frequency * std::f64::consts::TAU * t as f64 / longest as f64
+            };
+            positions.push(t as f64 / (longest - 1) as f64);
+            positions.extend((0..self.bands).map(|i| band(i).cos()));
+            positions.extend((0..self.bands).map(|i| -band(i).sin()));
+        }
+        ImplicitFilter {
+            positions: Param::from_data(TensorData::new(positions, [longest, features]), device),
+            hidden: vec![
+                layer(features, self.order, true),
+                layer(self.order, self.order, true),
+                layer(self.order, self.order, true),
+            ],
+            output: layer(self.order, channels, false),
+            frequency: constant(self.order, self.frequency as f32, device),
+            channels,
+        }
+    }
+}
+
+/// A filter that a network of sines makes of position features.
+#[derive(Module, Debug)]
+pub struct ImplicitFilter {
+    /// The features, `[longest, features]`; they are learnt too (the published rate: 1e-5).
+    pub positions: Param<Tensor<2>>,
+    hidden: Vec<Linear>,
+    output: Linear,
+    /// The factor in the sines for every unit, shared by all layers.
+    frequency: Param<Tensor<1>>,
+    channels: usize,
+}
+
+impl ImplicitFilter {
+    /// The filter at the first `length` lags, `[length, channels]`.
+    ///
+    /// # Panics
+    /// If the length is above the longest.
+    pub fn forward(&self, length: usize) -> Tensor<2> {
+        let [longest, features] = self.positions.shape().dims();
+        assert!(length <= longest, "a filter of {length} lags, at most {longest}");
+        let positions = self.positions.val().slice([0..length, 0..features]);
+        let (device, dtype) = (positions.device(), positions.dtype());
+        let frequency: Tensor<2> = self.frequency.val().unsqueeze();
+        let hidden = self
+            .hidden
+            .iter()
+            .fold(positions, |input, layer| (layer.forward(input) * frequency.clone()).sin());
+        // |δ| from slow to fast: what is left at the longest lag goes from 5 % to 2e-7.
+        let (slow, fast) = (-0.01_f64.ln() / 1.5, -0.01_f64.ln() / 0.3);
+        let decay =
+            |channel: usize| slow + (fast - slow) * channel as f64 / (self.channels - 1).max(1) as f64;
+        let decays: Vec<f64> = (0..self.channels).map(decay).collect();
+        let decays = Tensor::<2>::from_data(TensorData::new(decays, [1, self.channels]), (&device, dtype));
+        let times: Vec<f64> = (0..length).map(|t| -(t as f64) / (longest - 1) as f64).collect();
+        let times = Tensor::<2>::from_data(TensorData::new(times, [length, 1]), (&device, dtype));
+        let window = (times * decays).exp();
+        self.output.forward(hidden) * window
+    }
+}
+
+/// A convolution with filters of the past and perhaps of the future, and its input times a number for each channel.
+#[derive(Module, Debug)]
+struct FilteredConvolution {
+    past: ImplicitFilter,
+    future: Option<ImplicitFilter>,
+    direct: Param<Tensor<1>>,
+}
+
+impl FilteredConvolution {
+    /// The kernel of the past at the first lags, with the direct connection at lag zero.
+    fn kernel(&self, length: usize) -> Tensor<2> {
+        let kernel = self.past.forward(length);
+        let [length, channels] = kernel.dims();
+        let direct: Tensor<2> = self.direct.val().unsqueeze();
+        if length < 2 {
+            return kernel + direct;
+        }
+        let first = kernel.clone().slice([0..1, 0..channels]) + direct;
+        Tensor::cat(vec![first, kernel.slice([1..length, 0..channels])], 0)
+    }
+
+    fn forward(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
+        let longest = document_lengths(documents).into_iter().max().unwrap_or(0);
+        let future = self.future.as_ref().map(|filter| filter.forward(longest));
+        long_convolution(input, self.kernel(longest), future, documents)
+    }
+}
+
+impl MonarchMixerConfig {
+    /// A causal mixer for sequences up to the longest.
+    pub fn new(longest: usize) -> Self {
+        MonarchMixerConfig { longest, causal: true, residual: true, filter: ImplicitFilterConfig::default() }
+    }
+
+    /// The two linear layers: to both gates and the values, and from the output.
+    pub fn linears(&self, width: usize, kind: LinearKind) -> [LinearConfig; 2] {
+        [
+            LinearConfig { inputs: width, outputs: 3 * width, bias: true, kind },
+            LinearConfig { inputs: width, outputs: width, bias: true, kind },
+        ]
+    }
+
+    /// A mixer for inputs of the given width, with random weights of the given standard deviation in its linear layers. Numbers D of
+    /// the direct connections are standard normal, taps of the short convolution have the deviation 1/3.
+    ///
+    /// # Panics
+    /// If the longest sequence is shorter than two tokens, or an extent of the filter is zero.
+    pub fn init(
+        &self,
+        width: usize,
+        kind: LinearKind,
+        deviation: f64,
+        random: &mut Sequence,
+        device: &Device,
+    ) -> MonarchMixer {
+        let [input, output] = self.linears(width, kind).map(|linear| linear.init(deviation, random, device));
+        let taps = normal([TAPS, 3 * width], 1.0 / 3.0, random, device);
+        let mut filtered = || FilteredConvolution {
+            past: self.filter.init(width, self.longest, random, device),
+            future: (!self.causal).then(|| self.filter.init(width, self.longest, random, device)),
+            direct: normal([width], 1.0, random, device),
+        };
+        MonarchMixer {
+            input,
+            taps,
+            tap_bias: constant(3 * width, 0.0, device),
+            gated: filtered(),
+            residual: self.residual.then(&mut filtered),
+            output,
+            width,
+            longest: self.longest,
+            causal: self.causal,
+        }
+    }
+}
+
+/// Taps of the short convolution.
+const TAPS: usize = 3;
+
+/// The mixer.
+#[derive(Module, Debug)]
+pub struct MonarchMixer {
+    input: Linear,
+    /// `[3, 3 width]`, lag by lag.
+    taps: Param<Tensor<2>>,
+    tap_bias: Param<Tensor<1>>,
+    gated: FilteredConvolution,
+    residual: Option<FilteredConvolution>,
+    output: Linear,
+    width: usize,
+    longest: usize,
+    causal: bool,
+}
+
+/// What a causal mixer remembers: all tokens so far, for a filter reaches over all of them.
+#[derive(Clone, Debug)]
+pub struct MonarchMixerState {
+    /// Inputs of the mixer, `[batch, time, width]`.
+    inputs: Tensor<3>,
+    /// Inputs of the gated convolution, `[batch, time, width]`.
+    values: Tensor<3>,
+    /// The last inputs of the short convolution, `[batch, 2, 3 width]`.
+    recent: Tensor<3>,
+}
+
+impl MonarchMixerState {
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.inputs.dims()[0]
+    }
+
+    /// These rows of the state, in this order; a row may be taken more than once.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        MonarchMixerState {
+            inputs: select_rows(&self.inputs, rows),
+            values: select_rows(&self.values, rows),
+            recent: select_rows(&self.recent, rows),
+        }
+    }
+
+    /// The rows of several states, which have read equally many tokens.
+    ///
+    /// # Panics
+    /// If they have not.
+    pub fn join(states: Vec<Self>) -> Self {
+        let cat =
+            |part: fn(&Self) -> &Tensor<3>| Tensor::cat(states.iter().map(|s| part(s).clone()).collect(), 0);
+        MonarchMixerState {
+            inputs: cat(|state| &state.inputs),
+            values: cat(|state| &state.values),
+            recent: cat(|state| &state.recent),
+        }
+    }
+}
+
+impl MonarchMixer {
+    /// The longest sequence.
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// All times at once, `[batch, time, width]` to the same shape; no document sees another.
+    ///
+    /// # Panics
+    /// If a document is longer than the longest of the configuration.
+    pub fn forward(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
+        let projected = self.input.forward(input.clone());
+        let [first, second, values] = self.split(self.short(projected, documents));
+        let mut mixed = self.gated.forward(values * first, documents) * second;
+        if let Some(residual) = &self.residual {
+            mixed = mixed + residual.forward(input, documents);
+        }
+        self.output.forward(mixed)
+    }
+
+    /// The state before the first token.
+    pub fn state(&self, batch: usize, device: &Device) -> MonarchMixerState {
+        let zeros = |time, width| Tensor::zeros([batch, time, width], (device, self.tap_bias.val().dtype()));
+        MonarchMixerState {
+            inputs: zeros(0, self.width),
+            values: zeros(0, self.width),
+            recent: zeros(TAPS - 1, 3 * self.width),
+        }
+    }
+
+    /// The next times of the rows, `[batch, time, width]` to the same shape. One token costs as much as there are tokens before it.
+    ///
+    /// # Panics
+    /// If the mixer is not causal, there are more tokens than the longest sequence has, or the state is one of another number of rows.
+    pub fn extend(&self, input: Tensor<3>, state: &mut MonarchMixerState) -> Tensor<3> {
+        assert!(self.causal, "a mixer over both sides has no next tokens");
+        let [batch, time, _] = input.dims();
+        let before = state.inputs.dims()[1];
+        assert!(before + time <= self.longest, "{} tokens, at most {}", before + time, self.longest);
+        if time == 0 {
+            return input;
+        }
+        let joined = Tensor::cat(vec![state.recent.clone(), self.input.forward(input.clone())], 1);
+        let all = time + TAPS - 1;
+        state.recent = joined.clone().slice([0..batch, time..all, 0..3 * self.width]);
+        let short = self.short(joined, &Documents::whole(batch, all));
+        let [first, second, values] = self.split(short.slice([0..batch, TAPS - 1..all, 0..3 * self.width]));
+        state.values = Tensor::cat(vec![state.values.clone(), values * first], 1);
+        state.inputs = Tensor::cat(vec![state.inputs.clone(), input], 1);
+        let mut mixed = last(&self.gated, &state.values, time) * second;
+        if let Some(residual) = &self.residual {
+            mixed = mixed + last(residual, &state.inputs, time);
+        }
+        self.output.forward(mixed)
+    }
+
+    /// The short convolution.
+    fn short(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
+        let [batch, time, width] = input.dims();
+        let (device, dtype) = (input.device(), input.dtype());
+        let tap = |lag: usize| self.taps.val().slice([lag..lag + 1, 0..width]).reshape([1, 1, width]);
+        let positions: Tensor<3> = documents.positions(&device).float().cast(dtype).unsqueeze_dim(2);
+        let mut output = input.clone() * tap(0) + self.tap_bias.val().reshape([1, 1, width]);
+        for lag in 1..TAPS.min(time) {
+            let zeros = Tensor::zeros([batch, lag, width], (&device, dtype));
+            let shifted = input.clone().slice([0..batch, 0..time - lag, 0..width]);
+            let shifted = Tensor::cat(vec![zeros, shifted], 1);
+            let inside = positions.clone().greater_equal_elem(lag as f64).float().cast(dtype);
+            output = output + shifted * inside * tap(lag);
+        }
+        output
+    }
+
+    fn split(&self, projected: Tensor<3>) -> [Tensor<3>; 3] {
+        let [batch, time, _] = projected.dims();
+        let part =
+            |k: usize| projected.clone().slice([0..batch, 0..time, k * self.width..(k + 1) * self.width]);
+        [part(0), part(1), part(2)]
+    }
+}
+
+/// The last outputs of a causal convolution of everything so far.
+fn last(convolution: &FilteredConvolution, inputs: &Tensor<3>, count: usize) -> Tensor<3> {
+    let [batch, time, width] = inputs.dims();
+    if count == 1 {
+        // One sum: no transform.
+        let kernel: Tensor<3> = convolution.kernel(time).flip([0]).unsqueeze();
+        return (inputs.clone() * kernel).sum_dim(1);
+    }
+    let outputs = convolution.forward(inputs.clone(), &Documents::whole(batch, time));
+    outputs.slice([0..batch, time - count..time, 0..width])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::s;
+
+    use super::*;
+    use crate::sequence::testing::{affine, assert_close, assert_gradients, double, draw, shaken, values};
+
+    const WIDTH: usize = 3;
+
+    fn mixer(causal: bool, random: &mut Sequence, device: &Device) -> MonarchMixer {
+        let filter = ImplicitFilterConfig { bands: 2, order: 4, frequency: 1.5 };
+        let config = MonarchMixerConfig { longest: 12, causal, residual: true, filter };
+        let mut mixer = double(config.init(WIDTH, LinearKind::Dense, 0.5, random, device));
+        let mut change = |linear: Linear| shaken(linear, random);
+        mixer.input = change(mixer.input);
+        mixer.output = change(mixer.output);
+        mixer.tap_bias = Param::from_tensor(draw([3 * WIDTH], random, device));
+        mixer
+    }
+
+    /// The filter by its definition, `[length][channels]`.
+    fn filter_reference(filter: &ImplicitFilter, length: usize, longest: usize) -> Vec<Vec<f64>> {
+        let frequency = values(filter.frequency.val());
+        let positions = values(filter.positions.val());
+        (0..length)
+            .map(|t| {
+                let features = &positions[t * 5..][..5];
+                let hidden = filter.hidden.iter().fold(features.to_vec(), |x, layer| {
+                    affine(layer, &x).iter().zip(&frequency).map(|(y, w)| (y * w).sin()).collect()
+                });
+                let decay = |c: usize| {
+                    let from = 0.01_f64.ln() / 1.5;
+                    (from + (0.01_f64.ln() / 0.3 - from) * c as f64 / (WIDTH - 1) as f64).abs()
+                };
+                let time = t as f64 / (longest - 1) as f64;
+                let output = affine(&filter.output, &hidden);
+                output.iter().enumerate().map(|(c, y)| y * (-time * decay(c)).exp()).collect()
+            })
+            .collect()
+    }
+
+    fn convolution_reference(convolution: &FilteredConvolution, w: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let past = filter_reference(&convolution.past, w.len(), 12);
+        let future = convolution.future.as_ref().map(|filter| filter_reference(filter, w.len(), 12));
+        let direct = values(convolution.direct.val());
+        (0..w.len())
+            .map(|t| {
+                (0..WIDTH)
+                    .map(|c| {
+                        let before: f64 = (0..=t).map(|s| past[t - s][c] * w[s][c]).sum();
+                        let after: f64 = future
+                            .iter()
+                            .flat_map(|future| (t + 1..w.len()).map(move |s| future[s - t - 1][c] * w[s][c]))
+                            .sum();
+                        before + after + direct[c] * w[t][c]
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+
+    /// One sequence, number by number.
+    fn reference(mixer: &MonarchMixer, input: &[f64]) -> Vec<f64> {
+        let u: Vec<Vec<f64>> = input.chunks(WIDTH).map(<[f64]>::to_vec).collect();
+        let (taps, bias) = (values(mixer.taps.val()), values(mixer.tap_bias.val()));
+        let projected: Vec<Vec<f64>> = u.iter().map(|u| affine(&mixer.input, u)).collect();
+        let short = |t: usize, c: usize| {
+            bias[c]
+                + (0..3.min(t + 1)).map(|lag| taps[lag * 3 * WIDTH + c] * projected[t - lag][c]).sum::<f64>()
+        };
+        let w: Vec<Vec<f64>> = (0..u.len())
+            .map(|t| (0..WIDTH).map(|c| short(t, 2 * WIDTH + c) * short(t, c)).collect())
+            .collect();
+        let y = convolution_reference(&mixer.gated, &w);
+        let residual = convolution_reference(mixer.residual.as_ref().expect("a residual"), &u);
+        (0..u.len())
+            .flat_map(|t| {
+                let mixed: Vec<f64> =
+                    (0..WIDTH).map(|c| y[t][c] * short(t, WIDTH + c) + residual[t][c]).collect();
+                affine(&mixer.output, &mixed)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_mixer_is_its_equations_with_its_gradients() {
+        let device = Device::flex().autodiff();
+        let mut random = Sequence::new(1);
+        for causal in [true, false] {
+            let mixer = mixer(causal, &mut random, &device);
+            let documents = Documents::new(9, vec![vec![0], vec![0, 1, 6]]).expect("valid");
+            let input: Tensor<3> = draw([2, 9, WIDTH], &mut random, &device);
+            let x = values(input.clone());
+            let parts = [0..9, 9..10, 10..15, 15..18]
+                .map(|part| reference(&mixer, &x[part.start * WIDTH..part.end * WIDTH]));
+            assert_close(&values(mixer.forward(input.clone(), &documents)), &parts.concat(), 1e-11);
+            assert_gradients(&mixer, input, |mixer, input| mixer.forward(input, &documents));
+        }
+    }
+
+    #[test]
+    fn no_token_of_a_causal_mixer_sees_a_later_one() {
+        let device = Device::flex();
+        let mut random = Sequence::new(2);
+        for causal in [true, false] {
+            let mixer = mixer(causal, &mut random, &device);
+            let input: Tensor<3> = draw([1, 12, WIDTH], &mut random, &device);
+            let documents = Documents::whole(1, 12);
+            let before = values(mixer.forward(input.clone(), &documents));
+            let moved = input.slice_assign(s![.., 7..8, ..], draw([1, 1, WIDTH], &mut random, &device));
+            let after = values(mixer.forward(moved, &documents));
+            let seen = before.iter().zip(&after).take(7 * WIDTH).any(|(a, b)| (a - b).abs() > 1e-12);
+            assert_eq!(seen, !causal);
+        }
+    }
+
+    #[test]
+    fn decoding_is_the_forward_pass() {
+        let device = Device::flex();
+        let mut random = Sequence::new(3);
+        let mixer = mixer(true, &mut random, &device);
+        let input: Tensor<3> = draw([2, 12, WIDTH], &mut random, &device);
+        let whole = values(mixer.forward(input.clone(), &Documents::whole(2, 12)));
+        let mut state = MonarchMixerState::join(vec![mixer.state(1, &device); 2]);
+        let mut start = 0;
+        let mut parts = Vec::new();
+        for length in [1, 1, 1, 0, 4, 1, 2, 1, 1] {
+            parts.push(mixer.extend(input.clone().slice(s![.., start..start + length, ..]), &mut state));
+            start += length;
+        }
+        assert_close(&values(Tensor::cat(parts, 1)), &whole, 1e-12);
+        assert_eq!(state.select(&[1, 1, 0]).rows(), 3);
+    }
+}

@@ -1,0 +1,851 @@
+//! An index over the `records.jsonl` of a run: where each record stands, and what a reader chooses records by.
+//!
+//! A run of a million samples is a file of gigabytes; the index takes some 50 bytes for each sample and is kept as a file of
+//! its own, which [`Index::open`] reads in a fraction of a second as long as the records have not changed. Records themselves
+//! are read one at a time.
+//!
+//! The file of an index is one line of JSON (what it is an index of, with a digest of what follows) and then columns of
+//! numbers, little-endian.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, UNIX_EPOCH};
+
+use rayon::prelude::*;
+use regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+
+use super::{Ending, Record, RecordError, Reply, Verdict};
+
+/// It goes up when the form of the file changes.
+const VERSION: u32 = 1;
+
+/// Where the records of a run are, and what is known of them without reading them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Index {
+    path: PathBuf,
+    stamp: Stamp,
+    names: Names,
+    places: Vec<u64>,
+    lengths: Vec<u64>,
+    replies: Vec<u64>,
+    /// The first sample of each record, and the number of all samples.
+    first_samples: Vec<u32>,
+    /// The end of each name in `ids`.
+    id_ends: Vec<u32>,
+    ids: String,
+    /// The value of each category by record; 0: none, else its place among the names from 1.
+    categories: Vec<Vec<u32>>,
+    verdicts: Vec<Verdict>,
+    /// The rule of each sample: 0: none, else its place among the names from 1.
+    rules: Vec<u32>,
+    reply_lengths: Vec<u32>,
+}
+
+/// What tells whether a file has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
+    bytes: u64,
+    nanoseconds: u64,
+}
+
+/// What numbers in the columns stand for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Names {
+    categories: Vec<(String, Vec<String>)>,
+    rules: Vec<String>,
+}
+
+/// The first line of an index.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    version: u32,
+    stamp: Stamp,
+    records: usize,
+    samples: usize,
+    names: Names,
+    blake3: String,
+}
+
+/// What the index knows of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry<'a> {
+    /// The name of the problem.
+    pub id: &'a str,
+    /// The verdicts of its samples.
+    pub verdicts: &'a [Verdict],
+    /// The rules that found answers in them; `None` where none did.
+    pub rules: Vec<Option<&'a str>>,
+    /// The lengths of the replies in bytes; at most 4 GiB.
+    pub lengths: &'a [u32],
+    /// The categories of the problem.
+    pub categories: Vec<(&'a str, &'a str)>,
+    /// A digest of the replies.
+    pub replies: u64,
+}
+
+impl Entry<'_> {
+    /// The share of samples that are right.
+    pub fn score(&self) -> f64 {
+        share_right(self.verdicts)
+    }
+}
+
+/// Which records to choose. What is empty chooses all; a record is chosen if **one** of its samples has all of verdict, rule
+/// and length.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// Verdicts.
+    pub verdicts: Vec<Verdict>,
+    /// Rules; the empty name stands for no answer found.
+    pub rules: Vec<String>,
+    /// Lengths of a reply, in bytes.
+    pub lengths: Option<(u64, u64)>,
+    /// Values by category; the empty value stands for problems without it.
+    pub categories: BTreeMap<String, Vec<String>>,
+    /// Shares of right samples, ends included.
+    pub scores: Option<(f64, f64)>,
+}
+
+/// In which order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Those with the worst verdict first, as in reports.
+    #[default]
+    Failures,
+    /// As in the file.
+    File,
+    /// By the share of right samples, lowest first.
+    Score,
+    /// By the longest reply, longest first.
+    Length,
+}
+
+/// How many records or samples there are of each kind.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Facets {
+    /// Samples by verdict.
+    pub verdicts: Vec<(Verdict, usize)>,
+    /// Samples by rule with how many of them are right; the empty name: no answer found.
+    pub rules: Vec<(String, usize, usize)>,
+    /// Problems by category and value.
+    pub categories: Vec<(String, Vec<(String, usize)>)>,
+    /// The longest reply, in bytes.
+    pub longest: u32,
+}
+
+/// What a search has found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The records that hold the text, in the order of the candidates.
+    pub records: Vec<u32>,
+    /// How many candidates have been looked at.
+    pub searched: usize,
+}
+
+/// The share of right verdicts; 0 of none.
+pub(super) fn share_right(verdicts: &[Verdict]) -> f64 {
+    let right = verdicts.iter().filter(|verdict| **verdict == Verdict::Right).count();
+    right as f64 / verdicts.len().max(1) as f64
+}
+
+/// A digest of replies: the same for the same replies.
+pub(super) fn replies_digest(replies: &[Reply]) -> u64 {
+    digest(replies.iter().map(|reply| (reply.text.as_str(), reply.ending, reply.failure.as_deref())))
+}
+
+fn digest<'a>(replies: impl Iterator<Item = (&'a str, Ending, Option<&'a str>)>) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    for (text, ending, failure) in replies {
+        for part in [text, failure.unwrap_or_default()] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        hasher.update(&[ending as u8]);
+    }
+    let bytes: [u8; 32] = hasher.finalize().into();
+    u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"))
+}
+
+impl Index {
+    /// The index of a file of records: that in `cache` if it is one of this file as it is now, else a new one, which is
+    /// kept there if that can be written.
+    ///
+    /// # Errors
+    /// If the records cannot be read; the line is named.
+    pub fn open(path: &Path, cache: &Path) -> Result<Self, RecordError> {
+        let stamp = Stamp::of(path)?;
+        if let Some(index) = File::open(cache).ok().and_then(|file| Index::load(path, &stamp, file)) {
+            return Ok(index);
+        }
+        let index = Index::build(path)?;
+        // Where it cannot be kept it is made again the next time.
+        let _ = index.save(cache);
+        Ok(index)
+    }
+
+    /// Reads all records of a file, on all cores.
+    ///
+    /// # Errors
+    /// If they cannot be read; the line is named.
+    pub fn build(path: &Path) -> Result<Self, RecordError> {
+        let name = path.display().to_string();
+        let failed = |error| RecordError::File(name.clone(), error);
+        let mut index = Index::empty(path, Stamp::of(path)?);
+        let mut interned = Interned::default();
+        let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
+        let (mut at, mut number) = (0, 0);
+        loop {
+            let mut lines: Vec<(usize, u64, Vec<u8>)> = Vec::new();
+            let mut bytes = 0;
+            while bytes < BLOCK {
+                let mut line = Vec::new();
+                let length = file.read_until(b'\n', &mut line).map_err(failed)?;
+                if length == 0 {
+                    break;
+                }
+                number += 1;
+                if !line.trim_ascii().is_empty() {
+                    lines.push((number, at, line));
+                }
+                at += length as u64;
+                bytes += length;
+            }
+            if bytes == 0 {
+                break;
+            }
+            let read: Vec<Result<Brief, RecordError>> = (lines.par_iter())
+                .map(|(number, at, line)| {
+                    Brief::read(*at, line).map_err(|message| RecordError::Line {
+                        file: name.clone(),
+                        line: *number,
+                        message,
+                    })
+                })
+                .collect();
+            for brief in read {
+                index.push(brief?, &mut interned);
+            }
+        }
+        Ok(index)
+    }
+
+    fn empty(path: &Path, stamp: Stamp) -> Self {
+        Index {
+            path: path.into(),
+            stamp,
+            names: Names::default(),
+            places: Vec::new(),
+            lengths: Vec::new(),
+            replies: Vec::new(),
+            first_samples: vec![0],
+            id_ends: Vec::new(),
+            ids: String::new(),
+            categories: Vec::new(),
+            verdicts: Vec::new(),
+            rules: Vec::new(),
+            reply_lengths: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, brief: Brief, interned: &mut Interned) {
+        let number = self.places.len();
+        self.places.push(brief.at);
+        self.lengths.push(brief.length);
+        self.replies.push(brief.replies);
+        self.ids.push_str(&brief.id);
+        self.id_ends.push(self.ids.len() as u32);
+        for (category, value) in brief.categories {
+            let column = match self.names.categories.iter().position(|(name, _)| *name == category) {
+                Some(column) => column,
+                None => {
+                    self.names.categories.push((category, Vec::new()));
+                    self.categories.push(vec![0; number]);
+                    interned.values.push(HashMap::new());
+                    self.categories.len() - 1
+                }
+            };
+            let names = &mut self.names.categories[column].1;
+            let value = place(value, names, &mut interned.values[column]);
+            self.categories[column].push(value);
+        }
+        for column in &mut self.categories {
+            column.resize(number + 1, 0);
+        }
+        for (verdict, rule, length) in brief.samples {
+            self.verdicts.push(verdict);
+            self.rules.push(rule.map_or(0, |rule| place(rule, &mut self.names.rules, &mut interned.rules)));
+            self.reply_lengths.push(length);
+        }
+        self.first_samples.push(self.verdicts.len() as u32);
+    }
+
+    /// The number of records.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The number of samples of all records.
+    pub fn samples(&self) -> usize {
+        self.verdicts.len()
+    }
+
+    /// The names of the problems, in the order of the file.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(|number| self.id(number))
+    }
+
+    fn id(&self, number: usize) -> &str {
+        let start = if number == 0 { 0 } else { self.id_ends[number - 1] as usize };
+        &self.ids[start..self.id_ends[number] as usize]
+    }
+
+    fn samples_of(&self, number: usize) -> Range<usize> {
+        self.first_samples[number] as usize..self.first_samples[number + 1] as usize
+    }
+
+    /// What is known of a record.
+    ///
+    /// # Panics
+    /// If there is no record of this number.
+    pub fn entry(&self, number: usize) -> Entry<'_> {
+        let samples = self.samples_of(number);
+        Entry {
+            id: self.id(number),
+            verdicts: &self.verdicts[samples.clone()],
+            rules: self.rules[samples.clone()].iter().map(|&rule| named(&self.names.rules, rule)).collect(),
+            lengths: &self.reply_lengths[samples],
+            categories: (self.names.categories.iter().zip(&self.categories))
+                .filter_map(|((category, values), column)| {
+                    Some((category.as_str(), named(values, column[number])?))
+                })
+                .collect(),
+            replies: self.replies[number],
+        }
+    }
+
+    /// The numbers of the records that a filter chooses, in an order.
+    pub fn select(&self, filter: &Filter, order: Order) -> Vec<u32> {
+        let mut verdicts = [filter.verdicts.is_empty(); Verdict::ALL.len()];
+        filter.verdicts.iter().for_each(|verdict| verdicts[*verdict as usize] = true);
+        let rules = chosen(&filter.rules, &self.names.rules);
+        let categories: Vec<(Option<&Vec<u32>>, Vec<bool>)> = (filter.categories.iter())
+            .map(|(category, values)| {
+                match self.names.categories.iter().position(|(name, _)| name == category) {
+                    Some(at) => (Some(&self.categories[at]), chosen(values, &self.names.categories[at].1)),
+                    None => (None, chosen(values, &[])),
+                }
+            })
+            .collect();
+        let by_sample = !(filter.verdicts.is_empty() && filter.rules.is_empty() && filter.lengths.is_none());
+        let is_chosen = |&number: &u32| {
+            let number = number as usize;
+            let fits = |sample: usize| {
+                let length = u64::from(self.reply_lengths[sample]);
+                verdicts[self.verdicts[sample] as usize]
+                    && rules[self.rules[sample] as usize]
+                    && filter.lengths.is_none_or(|(low, high)| (low..=high).contains(&length))
+            };
+            let score = || share_right(&self.verdicts[self.samples_of(number)]);
+            categories.iter().all(|(column, values)| values[column.map_or(0, |c| c[number] as usize)])
+                && filter.scores.is_none_or(|(low, high)| (low..=high).contains(&score()))
+                && (!by_sample || self.samples_of(number).any(fits))
+        };
+        let mut numbers: Vec<u32> = (0..self.len() as u32).filter(is_chosen).collect();
+        let verdicts_of = |number: u32| &self.verdicts[self.samples_of(number as usize)];
+        let worst = |&number: &u32| {
+            let worst = verdicts_of(number).iter().copied().max().unwrap_or(Verdict::Error);
+            std::cmp::Reverse(worst)
+        };
+        let longest = |&number: &u32| {
+            let lengths = &self.reply_lengths[self.samples_of(number as usize)];
+            std::cmp::Reverse(lengths.iter().copied().max().unwrap_or(0))
+        };
+        match order {
+            Order::File => {}
+            Order::Failures => numbers.sort_by_key(worst),
+            Order::Score => {
+                numbers.sort_by(|a, b| share_right(verdicts_of(*a)).total_cmp(&share_right(verdicts_of(*b))))
+            }
+            Order::Length => numbers.sort_by_key(longest),
+        }
+        numbers
+    }
+
+    /// How many there are of each kind.
+    pub fn facets(&self) -> Facets {
+        let mut verdicts = [0; Verdict::ALL.len()];
+        let mut rules = vec![(0, 0); self.names.rules.len() + 1];
+        for (verdict, rule) in self.verdicts.iter().zip(&self.rules) {
+            verdicts[*verdict as usize] += 1;
+            let count: &mut (usize, usize) = &mut rules[*rule as usize];
+            count.0 += 1;
+            count.1 += usize::from(*verdict == Verdict::Right);
+        }
+        let categories = (self.names.categories.iter().zip(&self.categories))
+            .map(|((category, values), column)| {
+                let mut counts = vec![0; values.len() + 1];
+                column.iter().for_each(|value| counts[*value as usize] += 1);
+                let counts = std::iter::once("").chain(values.iter().map(String::as_str)).zip(counts);
+                let mut counts: Vec<(String, usize)> =
+                    counts.filter(|(_, count)| *count > 0).map(|(v, n)| (v.to_string(), n)).collect();
+                counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+                (category.clone(), counts)
+            })
+            .collect();
+        let names = std::iter::once("").chain(self.names.rules.iter().map(String::as_str));
+        let mut rules: Vec<(String, usize, usize)> = (names.zip(rules))
+            .filter(|(_, (found, _))| *found > 0)
+            .map(|(name, (found, right))| (name.to_string(), found, right))
+            .collect();
+        rules.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Facets {
+            verdicts: Verdict::ALL.into_iter().map(|verdict| (verdict, verdicts[verdict as usize])).collect(),
+            rules,
+            categories,
+            longest: self.reply_lengths.iter().copied().max().unwrap_or(0),
+        }
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// If there is none of this number, or the file has changed.
+    pub fn read(&self, number: usize) -> Result<Record, RecordError> {
+        let line = self.line(&mut self.file()?, number)?;
+        serde_json::from_slice(&line).map_err(|error| RecordError::Line {
+            file: self.path.display().to_string(),
+            line: number + 1,
+            message: error.to_string(),
+        })
+    }
+
+    /// The records among `candidates` whose name, question, reference, prompt or replies hold a text, in any case: until
+    /// `most` are found, all are searched, or the time is up.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn search(
+        &self,
+        candidates: &[u32],
+        text: &str,
+        most: usize,
+        until: Instant,
+    ) -> Result<Found, RecordError> {
+        // Records hold text as JSON writes it, between quotes.
+        let quoted = serde_json::to_string(text).unwrap_or_default();
+        let (Some(raw), Some(plain)) = (quoted.get(1..quoted.len() - 1).and_then(literal), literal(text))
+        else {
+            return Ok(Found { records: Vec::new(), searched: candidates.len() });
+        };
+        let holds = |line: &[u8]| {
+            std::str::from_utf8(line).is_ok_and(|line| raw.is_match(line))
+                && serde_json::from_slice::<Record>(line).is_ok_and(|record| {
+                    let Record { id, question, reference, prompt, replies, .. } = &record;
+                    let own = [id, question, reference, prompt];
+                    own.into_iter().chain(replies.iter().map(|reply| &reply.text)).any(|t| plain.is_match(t))
+                })
+        };
+        let mut file = self.file()?;
+        let mut found = Found { records: Vec::new(), searched: 0 };
+        while found.searched < candidates.len() && found.records.len() < most && Instant::now() < until {
+            let mut lines = Vec::new();
+            let mut bytes = 0;
+            for &number in &candidates[found.searched..] {
+                if bytes > BLOCK {
+                    break;
+                }
+                let line = self.line(&mut file, number as usize)?;
+                bytes += line.len();
+                lines.push((number, line));
+            }
+            let hits: Vec<bool> = lines.par_iter().map(|(_, line)| holds(line)).collect();
+            for ((number, _), hit) in lines.iter().zip(hits) {
+                if found.records.len() == most {
+                    break;
+                }
+                found.searched += 1;
+                if hit {
+                    found.records.push(*number);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn file(&self) -> Result<File, RecordError> {
+        let failed = |error| RecordError::File(self.path.display().to_string(), error);
+        if Stamp::of(&self.path)? != self.stamp {
+            return Err(failed(std::io::Error::other("it has changed since it was opened")));
+        }
+        File::open(&self.path).map_err(failed)
+    }
+
+    fn line(&self, file: &mut File, number: usize) -> Result<Vec<u8>, RecordError> {
+        let failed = |error| RecordError::File(self.path.display().to_string(), error);
+        let (Some(&at), Some(&length)) = (self.places.get(number), self.lengths.get(number)) else {
+            return Err(failed(std::io::Error::other(format!("there is no record {number}"))));
+        };
+        let mut line = vec![0; length as usize];
+        file.seek(SeekFrom::Start(at)).map_err(failed)?;
+        file.read_exact(&mut line).map_err(failed)?;
+        Ok(line)
+    }
+
+    /// Writes the index under a temporary name and renames it.
+    fn save(&self, to: &Path) -> std::io::Result<()> {
+        let mut body = Vec::new();
+        put(&mut body, &self.places, u64::to_le_bytes);
+        put(&mut body, &self.lengths, u64::to_le_bytes);
+        put(&mut body, &self.replies, u64::to_le_bytes);
+        put(&mut body, &self.first_samples[1..], u32::to_le_bytes);
+        put(&mut body, &self.id_ends, u32::to_le_bytes);
+        self.categories.iter().for_each(|column| put(&mut body, column, u32::to_le_bytes));
+        put(&mut body, &self.verdicts, |verdict| [verdict as u8]);
+        put(&mut body, &self.rules, u32::to_le_bytes);
+        put(&mut body, &self.reply_lengths, u32::to_le_bytes);
+        body.extend_from_slice(self.ids.as_bytes());
+        let head = Head {
+            version: VERSION,
+            stamp: self.stamp.clone(),
+            records: self.len(),
+            samples: self.samples(),
+            names: self.names.clone(),
+            blake3: blake3::hash(&body).to_hex().to_string(),
+        };
+        let folder = to.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let temporary = to.with_extension(format!("{}.unfinished", std::process::id()));
+        let written = File::create(&temporary).and_then(|mut file| {
+            serde_json::to_writer(&mut file, &head)?;
+            file.write_all(b"\n")?;
+            file.write_all(&body)
+        });
+        let renamed = written.and_then(|()| std::fs::rename(&temporary, to));
+        if renamed.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        renamed
+    }
+
+    /// The index in a file, if it is one of records with this stamp and whole.
+    fn load(path: &Path, stamp: &Stamp, file: File) -> Option<Self> {
+        let mut file = BufReader::new(file);
+        let mut line = Vec::new();
+        // A file of something else may have no line.
+        file.by_ref().take(LONGEST_HEAD).read_until(b'\n', &mut line).ok()?;
+        let head: Head = serde_json::from_slice(&line).ok()?;
+        if head.version != VERSION || head.stamp != *stamp {
+            return None;
+        }
+        let mut body = Vec::new();
+        file.read_to_end(&mut body).ok()?;
+        if blake3::hash(&body).to_hex().as_str() != head.blake3 {
+            return None;
+        }
+        let (body, records, samples) = (&mut &body[..], head.records, head.samples);
+        let mut index = Index::empty(path, head.stamp);
+        index.places = take(body, records, u64::from_le_bytes)?;
+        index.lengths = take(body, records, u64::from_le_bytes)?;
+        index.replies = take(body, records, u64::from_le_bytes)?;
+        index.first_samples.extend(take(body, records, u32::from_le_bytes)?);
+        index.id_ends = take(body, records, u32::from_le_bytes)?;
+        for _ in &head.names.categories {
+            index.categories.push(take(body, records, u32::from_le_bytes)?);
+        }
+        let verdict = |[number]: [u8; 1]| Verdict::ALL[usize::from(number) % Verdict::ALL.len()];
+        index.verdicts = take(body, samples, verdict)?;
+        index.rules = take(body, samples, u32::from_le_bytes)?;
+        index.reply_lengths = take(body, samples, u32::from_le_bytes)?;
+        index.ids = std::str::from_utf8(body).ok()?.to_string();
+        index.names = head.names;
+        Some(index)
+    }
+}
+
+/// A pattern that matches a text in any case; `None` for texts of enormous length.
+fn literal(text: &str) -> Option<Regex> {
+    RegexBuilder::new(&regex::escape(text)).case_insensitive(true).build().ok()
+}
+
+/// How many bytes of records are read before they are looked at together.
+const BLOCK: usize = 8 << 20;
+
+/// The longest first line of an index.
+const LONGEST_HEAD: u64 = 1 << 30;
+
+impl Stamp {
+    fn of(path: &Path) -> Result<Self, RecordError> {
+        let failed = |error| RecordError::File(path.display().to_string(), error);
+        let metadata = std::fs::metadata(path).map_err(failed)?;
+        let modified = metadata.modified().map_err(failed)?;
+        let nanoseconds = modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+        Ok(Stamp { bytes: metadata.len(), nanoseconds })
+    }
+}
+
+/// The places of names that have occurred, while an index is made.
+#[derive(Default)]
+struct Interned {
+    rules: HashMap<String, u32>,
+    values: Vec<HashMap<String, u32>>,
+}
+
+/// The place of a name from 1, a new one if it has not occurred.
+fn place(name: String, names: &mut Vec<String>, known: &mut HashMap<String, u32>) -> u32 {
+    *known.entry(name).or_insert_with_key(|name| {
+        names.push(name.clone());
+        names.len() as u32
+    })
+}
+
+fn named(names: &[String], place: u32) -> Option<&str> {
+    Some(names[(place as usize).checked_sub(1)?].as_str())
+}
+
+/// For each place, 0 included, whether its name is among those wanted; all are if none is.
+fn chosen(wanted: &[String], names: &[String]) -> Vec<bool> {
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    std::iter::once("").chain(names.iter().map(String::as_str)).map(is_wanted).collect()
+}
+
+/// What the index keeps of a record.
+struct Brief {
+    at: u64,
+    length: u64,
+    id: String,
+    categories: BTreeMap<String, String>,
+    replies: u64,
+    samples: Vec<(Verdict, Option<String>, u32)>,
+}
+
+/// As much of a record as the index needs.
+#[derive(Deserialize)]
+struct Skimmed<'a> {
+    id: String,
+    #[serde(default)]
+    categories: BTreeMap<String, String>,
+    #[serde(borrow)]
+    replies: Vec<SkimmedReply<'a>>,
+    #[serde(default)]
+    grades: Vec<SkimmedGrade>,
+}
+
+#[derive(Deserialize)]
+struct SkimmedReply<'a> {
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+    #[serde(default)]
+    ending: Ending,
+    #[serde(default)]
+    failure: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SkimmedGrade {
+    verdict: Verdict,
+    #[serde(default)]
+    rule: Option<String>,
+}
+
+impl Brief {
+    fn read(at: u64, line: &[u8]) -> Result<Self, String> {
+        let Skimmed { id, categories, replies, grades } =
+            serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        if replies.len() != grades.len() {
+            return Err(match grades.len() {
+                0 => "the replies are not graded".into(),
+                _ => "not as many grades as replies".into(),
+            });
+        }
+        let digest = digest(replies.iter().map(|r| (&*r.text, r.ending, r.failure.as_deref())));
+        let samples = (replies.iter().zip(grades))
+            .map(|(reply, grade)| {
+                (grade.verdict, grade.rule, u32::try_from(reply.text.len()).unwrap_or(u32::MAX))
+            })
+            .collect();
+        Ok(Brief { at, length: line.len() as u64, id, categories, replies: digest, samples })
+    }
+}
+
+/// Appends a column.
+fn put<T: Copy, const N: usize>(to: &mut Vec<u8>, column: &[T], bytes: impl Fn(T) -> [u8; N]) {
+    to.reserve(N * column.len());
+    column.iter().for_each(|value| to.extend_from_slice(&bytes(*value)));
+}
+
+/// Takes a column off the front.
+fn take<T, const N: usize>(from: &mut &[u8], count: usize, value: impl Fn([u8; N]) -> T) -> Option<Vec<T>> {
+    let (column, rest) = from.split_at_checked(count.checked_mul(N)?)?;
+    *from = rest;
+    Some(column.chunks_exact(N).map(|bytes| value(bytes.try_into().expect("N bytes"))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compare::{compare, compare_indexes};
+    use super::super::{Grader, Problem, grade};
+    use super::*;
+    use crate::answers::Mode;
+
+    fn records() -> Vec<Record> {
+        let record = |id: &str, topic: &str, replies: &[&str]| {
+            let categories = [("topic".to_string(), topic.to_string())];
+            let problem = Problem {
+                id: id.into(),
+                question: format!("Half of {id}?"),
+                reference: "0.5".into(),
+                categories: categories.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
+                ..Problem::default()
+            };
+            let replies = replies.iter().map(|text| match *text {
+                "cut" => Reply { ending: Ending::Truncated, ..Reply::complete("1/2") },
+                text => Reply::complete(text),
+            });
+            Record::new(&problem, "?".into(), None, replies.collect())
+        };
+        let mut records = vec![
+            record("a", "halves", &["\\boxed{1/2}", "\\boxed{0.5}"]),
+            record("b", "", &["\\boxed{1/2}", "no idea"]),
+            record("ü", "halves", &["a long reply that ends in 7", "\\boxed{7} \"Größe\"\n"]),
+            record("d", "others", &["cut"]),
+            record("e", "others", &[]),
+        ];
+        grade::grade(&mut records, &Grader::new(Mode::Strict));
+        records
+    }
+
+    fn written(folder: &Path, records: &[Record]) -> PathBuf {
+        let path = folder.join("records.jsonl");
+        let mut lines = b"\n".to_vec();
+        Record::write(records, &mut lines).unwrap();
+        std::fs::write(&path, lines).unwrap();
+        path
+    }
+
+    #[test]
+    fn records_are_chosen_and_read_as_they_stand() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = records();
+        let index = Index::build(&written(folder.path(), &records)).unwrap();
+        assert_eq!((index.len(), index.samples()), (5, 7));
+        for (number, record) in records.iter().enumerate() {
+            assert_eq!(&index.read(number).unwrap(), record);
+            let entry = index.entry(number);
+            assert_eq!(entry.id, record.id);
+            assert_eq!(entry.verdicts.to_vec(), record.grades.iter().map(|g| g.verdict).collect::<Vec<_>>());
+            assert_eq!(entry.replies, replies_digest(&record.replies));
+        }
+        let all = |filter: &Filter| index.select(filter, Order::File);
+        let verdicts = |verdicts: &[Verdict]| Filter { verdicts: verdicts.to_vec(), ..Filter::default() };
+        assert_eq!(all(&Filter::default()), [0, 1, 2, 3, 4]);
+        assert_eq!(all(&verdicts(&[Verdict::Right])), [0, 1]);
+        assert_eq!(all(&verdicts(&[Verdict::Truncated, Verdict::NoAnswer])), [1, 3]);
+        // One sample must have both.
+        let both = Filter { rules: vec!["last number".into()], ..verdicts(&[Verdict::Wrong]) };
+        assert_eq!(all(&both), [2]);
+        let none = Filter { rules: vec![String::new()], ..Filter::default() };
+        assert_eq!(all(&none), [1]);
+        let topic = |values: &[&str]| Filter {
+            categories: [("topic".to_string(), values.iter().map(|v| v.to_string()).collect())].into(),
+            ..Filter::default()
+        };
+        assert_eq!(all(&topic(&["halves"])), [0, 2]);
+        assert_eq!(all(&topic(&["", "others"])), [1, 3, 4]);
+        assert_eq!(all(&topic(&["thirds"])), [] as [u32; 0]);
+        assert_eq!(all(&Filter { scores: Some((0.5, 0.9)), ..Filter::default() }), [1]);
+        assert_eq!(all(&Filter { lengths: Some((20, 100)), ..Filter::default() }), [2]);
+        assert_eq!(index.select(&Filter::default(), Order::Failures), [4, 3, 1, 2, 0]);
+        assert_eq!(index.select(&Filter::default(), Order::Score), [2, 3, 4, 1, 0]);
+        assert_eq!(index.select(&Filter::default(), Order::Length)[0], 2);
+        let facets = index.facets();
+        assert_eq!(facets.verdicts.iter().map(|(_, count)| count).sum::<usize>(), 7);
+        assert_eq!(facets.categories[0].1, [("halves".into(), 2), ("others".into(), 2), (String::new(), 1)]);
+        assert!(facets.rules.contains(&("box".into(), 4, 3)), "{:?}", facets.rules);
+        assert!(index.read(5).is_err());
+    }
+
+    #[test]
+    fn texts_are_found_in_any_case_and_a_search_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::build(&written(folder.path(), &records())).unwrap();
+        let later = Instant::now() + std::time::Duration::from_secs(60);
+        let found = |text: &str| index.search(&[4, 2, 1, 0], text, 10, later).unwrap();
+        assert_eq!(found("größe").records, [2]);
+        assert_eq!(found("\"GRÖSSE").records, [] as [u32; 0]);
+        assert_eq!(found("\\BOXED{1").records, [1, 0]);
+        assert_eq!(found("half of b").records, [1]);
+        // Words of the format are in every line, and in no text.
+        assert_eq!(found("replies"), Found { records: vec![], searched: 4 });
+        let first = index.search(&[4, 2, 1, 0], "half", 3, later).unwrap();
+        assert_eq!(first, Found { records: vec![4, 2, 1], searched: 3 });
+        let none = index.search(&[4, 2], "half", 3, Instant::now()).unwrap();
+        assert_eq!(none.searched, 0);
+    }
+
+    #[test]
+    fn an_index_is_kept_until_the_records_change_and_a_broken_one_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, cache) = (written(folder.path(), &records()), folder.path().join("deep/cache.index"));
+        let built = Index::open(&path, &cache).unwrap();
+        assert_eq!(built, Index::build(&path).unwrap());
+        let stamp = Stamp::of(&path).unwrap();
+        let kept = || Index::load(&path, &stamp, File::open(&cache).unwrap());
+        assert_eq!(kept().unwrap(), built);
+        let mut bytes = std::fs::read(&cache).unwrap();
+        for at in [10, bytes.len() / 2, bytes.len() - 1] {
+            bytes[at] ^= 1;
+            std::fs::write(&cache, &bytes).unwrap();
+            assert!(kept().is_none(), "byte {at}");
+            bytes[at] ^= 1;
+        }
+        assert_eq!(Index::open(&path, &cache).unwrap(), built);
+        assert_eq!(kept().unwrap(), built);
+        written(folder.path(), &records()[..2]);
+        assert!(built.read(0).unwrap_err().to_string().contains("has changed"));
+        assert_eq!(Index::open(&path, &cache).unwrap().len(), 2);
+        // A folder that cannot be written costs only time.
+        let nowhere = path.join("cache.index");
+        assert_eq!(Index::open(&path, &nowhere).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn comparisons_by_index_are_those_of_the_records() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let first = records();
+        let mut second = records();
+        second.remove(3);
+        second[1].grades[0].verdict = Verdict::Wrong;
+        let indexes =
+            [(0, &first), (1, &second)].map(|(at, r)| Index::build(&written(folders[at].path(), r)).unwrap());
+        let text = |comparison| serde_json::to_string(&comparison).unwrap();
+        let by_index = compare_indexes(&indexes[0], &indexes[1], 3);
+        assert!(by_index.same_replies && by_index.common == 4 && !by_index.changed.is_empty());
+        assert_eq!(text(by_index), text(compare(&first, &second, 3)));
+    }
+
+    #[test]
+    fn bad_lines_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(folder.path(), &records());
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}{{\"id\": 3}}\n")).unwrap();
+        let message = Index::build(&path).unwrap_err().to_string();
+        assert!(message.contains("records.jsonl:7: "), "{message}");
+        let mut ungraded = records();
+        ungraded[0].grades.clear();
+        let path = written(folder.path(), &ungraded);
+        assert!(
+            Index::build(&path).unwrap_err().to_string().contains("records.jsonl:2: the replies are not")
+        );
+        assert!(Index::build(&folder.path().join("none")).is_err());
+    }
+}
