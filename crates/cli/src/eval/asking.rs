@@ -37,7 +37,7 @@ pub fn line(arguments: &Arguments, name: &str, model: Arc<dyn Model>) -> Result<
 /// The same, with the log in a folder of its own.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn line_with_log(
     arguments: &Arguments,
     name: &str,

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use burn::tensor::{Int, Tensor, TensorData};
 use mathesis_networks::sequence::Documents;
 use mathesis_networks::sequence::attention::AttentionBias;
+use mathesis_networks::sequence::gated_linear_attention::GatedLinearAttentionConfig;
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::*;
 use crate::generation::Sampling;
-use crate::model::{LanguageModelConfig, MixerConfig, Size};
+use crate::model::{BlockConfig, LanguageModelConfig, MixerConfig, Size};
 use crate::text::{ChatTemplate, Message, Tokenizer};
 
 fn size() -> Size {
@@ -22,7 +23,7 @@ fn with_attention(
     change: impl Fn(&mut mathesis_networks::sequence::attention::AttentionConfig),
 ) -> LanguageModelConfig {
     for block in &mut config.blocks {
-        let MixerConfig::Attention(attention) = &mut block.mixer;
+        let MixerConfig::Attention(attention) = &mut block.mixer else { unreachable!("attention") };
         change(attention);
     }
     config
@@ -41,6 +42,10 @@ fn configs() -> Vec<(&'static str, LanguageModelConfig)> {
     let mut last = LanguageModelConfig::llama(size()).blocks.remove(0);
     last.repeat = 1;
     mixed.blocks.push(last);
+    let mut hybrid = llama();
+    hybrid.blocks[0].repeat = 1;
+    let gated = MixerConfig::GatedLinearAttention(GatedLinearAttentionConfig::default());
+    hybrid.blocks.push(BlockConfig { mixer: gated, ..hybrid.blocks[0].clone() });
     let yarn = RotaryScaling::Yarn {
         factor: 4.0,
         context: 16,
@@ -64,6 +69,7 @@ fn configs() -> Vec<(&'static str, LanguageModelConfig)> {
         ("mistral", LanguageModelConfig::mistral(size(), Some(5))),
         // No published form: windows in some layers without biases, frequencies of another context than the model's.
         ("mathesis", mixed),
+        ("mathesis", hybrid),
         ("mathesis", scaled(RotaryScaling::Dynamic { factor: 2.0, context: 32 })),
     ]
 }
@@ -270,7 +276,7 @@ fn old_and_new_names_of_rotations_say_the_same() {
         };
         object.extend(more);
         let config = architecture::read(&PathBuf::from("config.json"), &object).unwrap();
-        let MixerConfig::Attention(attention) = &config.blocks[0].mixer;
+        let MixerConfig::Attention(attention) = &config.blocks[0].mixer else { unreachable!("attention") };
         attention.rotary
     };
     let yarn =

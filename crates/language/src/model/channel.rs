@@ -28,13 +28,16 @@ impl ChannelConfig {
         }
     }
 
+    /// All its linear layers.
+    pub(super) fn linears(&self, width: usize, kind: LinearKind) -> Vec<LinearConfig> {
+        match self {
+            ChannelConfig::SwiGlu(config) => config.linears(width, kind).to_vec(),
+        }
+    }
+
     /// The number of weights and biases.
     pub(super) fn parameters(&self, width: usize, kind: LinearKind) -> usize {
-        match self {
-            ChannelConfig::SwiGlu(config) => {
-                config.linears(width, kind).iter().map(LinearConfig::parameters).sum()
-            }
-        }
+        self.linears(width, kind).iter().map(LinearConfig::parameters).sum()
     }
 }
 

@@ -135,6 +135,17 @@ impl LanguageModelConfig {
             ConfigError::unless(fine, &place, "repeat", block.repeat, &format!("at most {MOST_BLOCKS}"))?;
             block.mixer.check(&format!("{place}.mixer"), width)?;
             block.channel.check(&format!("{place}.channel"))?;
+            if let LinearKind::BlockDiagonal { blocks } = block.linear {
+                let (mixer, channel) =
+                    (block.mixer.linears(width, block.linear), block.channel.linears(width, block.linear));
+                let divides = |extent: usize| blocks > 0 && extent.is_multiple_of(blocks);
+                for linear in mixer.iter().chain(&channel).filter(|linear| linear.kind == block.linear) {
+                    let expected =
+                        format!("a divisor of the widths {} and {}", linear.inputs, linear.outputs);
+                    let fine = divides(linear.inputs) && divides(linear.outputs);
+                    ConfigError::unless(fine, &place, "linear.block-diagonal.blocks", blocks, &expected)?;
+                }
+            }
         }
         Ok(())
     }

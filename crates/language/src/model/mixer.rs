@@ -5,6 +5,9 @@ use burn::tensor::{Device, Tensor};
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::sequence::Documents;
 use mathesis_networks::sequence::attention::{Attention, AttentionConfig, AttentionState, Surroundings};
+use mathesis_networks::sequence::gated_linear_attention::{
+    GatedLinearAttention, GatedLinearAttentionConfig, GatedLinearAttentionState,
+};
 use mathesis_networks::sequence::linear::{LinearConfig, LinearKind};
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
 use serde::{Deserialize, Serialize};
@@ -17,6 +20,8 @@ use super::ConfigError;
 pub enum MixerConfig {
     /// Causal attention with rotary position codes.
     Attention(AttentionConfig),
+    /// Linear attention whose state decays by gates, and its relatives.
+    GatedLinearAttention(GatedLinearAttentionConfig),
 }
 
 impl MixerConfig {
@@ -24,16 +29,35 @@ impl MixerConfig {
     pub(super) fn check(&self, place: &str, width: usize) -> Result<(), ConfigError> {
         match self {
             MixerConfig::Attention(config) => check_attention(config, place, width),
+            MixerConfig::GatedLinearAttention(config) => config.check(width).map_err(|error| ConfigError {
+                key: place.into(),
+                value: "gated-linear-attention".into(),
+                expected: format!("a shape that fits the width ({error})"),
+            }),
+        }
+    }
+
+    /// All its linear layers.
+    pub(super) fn linears(&self, width: usize, kind: LinearKind) -> Vec<LinearConfig> {
+        match self {
+            MixerConfig::Attention(config) => config.linears(width, kind).to_vec(),
+            MixerConfig::GatedLinearAttention(config) => {
+                let linears = config.linears(width, kind);
+                let mut all = vec![linears.query, linears.key, linears.value, linears.output];
+                all.extend(linears.gate);
+                all.extend(linears.output_gate);
+                all
+            }
         }
     }
 
     /// The number of weights and biases.
     pub(super) fn parameters(&self, width: usize, kind: LinearKind) -> usize {
-        match self {
-            MixerConfig::Attention(config) => {
-                config.linears(width, kind).iter().map(LinearConfig::parameters).sum()
-            }
-        }
+        let gains = match self {
+            MixerConfig::Attention(_) => 0,
+            MixerConfig::GatedLinearAttention(config) => config.channels(width)[1],
+        };
+        gains + self.linears(width, kind).iter().map(LinearConfig::parameters).sum::<usize>()
     }
 }
 
@@ -92,15 +116,20 @@ fn check_rotary(rotary: &RotaryConfig, place: &str, head_width: usize) -> Result
 }
 
 /// A mixer.
+// A model has few of these, and each holds matrices: boxes would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Module, Debug)]
 pub(super) enum Mixer {
     Attention(Attention),
+    GatedLinearAttention(GatedLinearAttention),
 }
 
 /// The state of a mixer.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub(super) enum MixerState {
     Attention(AttentionState),
+    GatedLinearAttention(GatedLinearAttentionState),
 }
 
 /// What mixers of one pass have made that later ones use again.
@@ -122,6 +151,9 @@ impl Mixer {
             MixerConfig::Attention(config) => {
                 Mixer::Attention(config.init(width, kind, deviation, random, device))
             }
+            MixerConfig::GatedLinearAttention(config) => {
+                Mixer::GatedLinearAttention(config.init(width, kind, deviation, random, device))
+            }
         }
     }
 
@@ -139,18 +171,26 @@ impl Mixer {
                     prepared.surroundings(layer, || layer.surroundings(documents, &device, dtype)),
                 )
             }
+            Mixer::GatedLinearAttention(layer) => layer.forward(input, documents),
         }
     }
 
     pub fn state(&self, rows: usize, device: &Device) -> MixerState {
         match self {
             Mixer::Attention(layer) => MixerState::Attention(layer.state(rows, device)),
+            Mixer::GatedLinearAttention(layer) => MixerState::GatedLinearAttention(layer.state(rows, device)),
         }
     }
 
+    /// # Panics
+    /// If the state is one of another kind of mixer.
     pub fn extend(&self, input: Tensor<3>, state: &mut MixerState) -> Tensor<3> {
         match (self, state) {
             (Mixer::Attention(layer), MixerState::Attention(state)) => layer.extend(input, state),
+            (Mixer::GatedLinearAttention(layer), MixerState::GatedLinearAttention(state)) => {
+                layer.extend(input, state)
+            }
+            _ => panic!("the state is that of another kind of mixer"),
         }
     }
 }
@@ -159,14 +199,24 @@ impl MixerState {
     pub fn select(&self, rows: &[usize]) -> Self {
         match self {
             MixerState::Attention(state) => MixerState::Attention(state.select(rows)),
+            MixerState::GatedLinearAttention(state) => MixerState::GatedLinearAttention(state.select(rows)),
         }
     }
 
+    /// States of one mixer.
     pub fn join(states: Vec<Self>) -> Self {
-        let attention = states.into_iter().map(|state| match state {
-            MixerState::Attention(state) => state,
-        });
-        MixerState::Attention(AttentionState::join(attention.collect()))
+        let (mut attention, mut gated) = (Vec::new(), Vec::new());
+        for state in states {
+            match state {
+                MixerState::Attention(state) => attention.push(state),
+                MixerState::GatedLinearAttention(state) => gated.push(state),
+            }
+        }
+        assert!(attention.is_empty() || gated.is_empty(), "states of different kinds of mixers");
+        match gated.is_empty() {
+            true => MixerState::Attention(AttentionState::join(attention)),
+            false => MixerState::GatedLinearAttention(GatedLinearAttentionState::join(gated)),
+        }
     }
 }
 

@@ -68,8 +68,9 @@ impl LanguageModelConfig {
 
     fn with_attention(mut self, change: impl Fn(AttentionConfig) -> AttentionConfig) -> Self {
         for block in &mut self.blocks {
-            let MixerConfig::Attention(attention) = &mut block.mixer;
-            *attention = change(*attention);
+            if let MixerConfig::Attention(attention) = &mut block.mixer {
+                *attention = change(*attention);
+            }
         }
         self
     }

@@ -1,5 +1,6 @@
 use burn::tensor::TensorData;
 use mathesis_networks::sequence::attention::AttentionConfig;
+use mathesis_networks::sequence::gated_linear_attention::GatedLinearAttentionConfig;
 
 use super::*;
 
@@ -25,11 +26,20 @@ fn assert_close(given: &[f32], expected: &[f32]) {
     }
 }
 
-fn presets() -> [LanguageModelConfig; 3] {
+fn presets() -> [LanguageModelConfig; 4] {
     let mut qwen2 = LanguageModelConfig::qwen2(small());
     qwen2.tied = true;
-    let mut models =
-        [LanguageModelConfig::llama(small()), qwen2, LanguageModelConfig::mistral(small(), Some(5))];
+    let [llama, mistral] =
+        [LanguageModelConfig::llama(small()), LanguageModelConfig::mistral(small(), Some(5))];
+    // A hybrid: gated linear attention, then attention.
+    let mut hybrid = llama.clone();
+    let gated = BlockConfig {
+        repeat: 1,
+        mixer: MixerConfig::GatedLinearAttention(GatedLinearAttentionConfig::default()),
+        ..hybrid.blocks[0].clone()
+    };
+    hybrid.blocks.insert(0, gated);
+    let mut models = [llama, qwen2, mistral, hybrid];
     for model in &mut models {
         // Large weights, so that what is far away is felt.
         model.deviation = 0.3;
@@ -71,6 +81,16 @@ fn configurations_stand_in_files() {
         ("heads = 4", "heads = 4, window = 0", "blocks[0].mixer.window = 0"),
         ("factor = 2.0", "factor = 0.0", "blocks[0].mixer.rotary.scaling.factor = 0"),
         ("hidden = 688", "hidden = 0", "blocks[0].channel.hidden = 0"),
+        (
+            "repeat = 4",
+            "repeat = 4\nlinear = { block-diagonal = { blocks = 3 } }",
+            "blocks[0].linear.block-diagonal.blocks = 3",
+        ),
+        (
+            "{ kind = \"attention\", heads = 4, rotary = { scaling = { kind = \"linear\", factor = 2.0 } } }",
+            "{ kind = \"gated-linear-attention\", heads = 3 }",
+            "blocks[0].mixer = gated-linear-attention",
+        ),
         ("width = 256", "width = 0", "width = 0"),
     ] {
         let config: LanguageModelConfig = toml::from_str(&text.replace(from, to)).unwrap();
@@ -175,8 +195,14 @@ fn every_parameter_learns() {
         }
         let mut learns = Learns(&gradients, 0);
         model.visit(&mut learns);
-        let attention = if config == presets()[1] { 7 } else { 4 };
-        assert_eq!(learns.1, 1 + 2 * (attention + 3 + 2) + 1 + usize::from(!config.tied));
+        // Gated linear attention: five matrices, two of the gate with a bias, a gain.
+        let mixers = match config {
+            _ if config == presets()[1] => 7 + 7,
+            _ if config == presets()[3] => 5 + 3 + 1 + 4 + 4,
+            _ => 4 + 4,
+        };
+        let layers = config.layers().count();
+        assert_eq!(learns.1, 1 + mixers + layers * (3 + 2) + 1 + usize::from(!config.tied));
     }
 }
 
@@ -185,7 +211,7 @@ fn blocks_may_differ() {
     let mut config = LanguageModelConfig::llama(small());
     let mut other = config.blocks[0].clone();
     other.repeat = 1;
-    let MixerConfig::Attention(attention) = &mut other.mixer;
+    let MixerConfig::Attention(attention) = &mut other.mixer else { unreachable!("attention") };
     *attention = AttentionConfig { window: Some(2), heads: 2, key_value_heads: None, ..*attention };
     config.blocks.insert(0, other);
     let model = config.init(0, &Device::flex()).unwrap();
