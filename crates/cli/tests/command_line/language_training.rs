@@ -1,4 +1,4 @@
-//! `mathesis train` with a table for language models.
+//! `mathesis train` with a table for language models, and `mathesis generate` with what came of it.
 
 use std::path::Path;
 
@@ -116,4 +116,57 @@ fn wrong_plans_for_language_models_are_refused() {
         assert!(empty(&inside), "{to}");
         std::fs::remove_dir(&inside).expect("removed");
     }
+}
+
+#[test]
+fn what_was_trained_goes_on_from_prompts() {
+    let folder = TempDir::new().expect("a folder");
+    records(folder.path());
+    let hybrid = RECORDS.replace(
+        "mixer = { kind = \"attention\", heads = 2 }",
+        "mixer = { kind = \"gated-linear-attention\", heads = 2 }",
+    );
+    write(folder.path(), "sums.toml", &hybrid);
+    trained(folder.path(), &[]);
+
+    let generate = |arguments: &[&str]| {
+        let output = mathesis(folder.path(), &[&["generate", "models/sums/model"], arguments].concat());
+        assert!(output.status.success(), "{}", unbroken(&output));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&generate(&[&["--json", "--quiet"], arguments].concat())).expect("JSON")
+    };
+    // The likeliest text is the same as it comes and at the end, alone and beside another prompt.
+    let text = |value: &Value, answer: usize, completion: usize| -> String {
+        value["answers"][answer]["completions"][completion]["text"].as_str().expect("a text").to_string()
+    };
+    let alone = generate(&["--quiet", "--prompt", "7 + 8", "--max-tokens", "6"]);
+    let both = json(&["--prompt", "12 + 13 is", "--prompt", "7 + 8", "--max-tokens", "6"]);
+    assert_eq!(both["answers"].as_array().map(Vec::len), Some(2));
+    assert_eq!(text(&both, 1, 0).trim_end(), alone.trim_end());
+
+    // Samples come from the seed.
+    let drawn = |seed: &str| {
+        let options = ["--prompt", "7 + 8", "--temperature", "2", "--samples", "3", "--seed", seed];
+        json(&options)["answers"][0]["completions"].clone()
+    };
+    assert_eq!(drawn("1"), drawn("1"));
+    assert_ne!(drawn("1"), drawn("2"));
+    assert_eq!(drawn("1").as_array().map(Vec::len), Some(3));
+
+    // Wrong input is told in one message.
+    for (arguments, expected) in [
+        (vec!["generate", "nowhere", "--prompt", "a"], "config.json"),
+        (vec!["generate", "models/sums/model", "--chat", "--prompt", "a"], "chat template"),
+        (vec!["generate", "models/sums/model", "--prompt", "a", "--top-p", "2"], "top-p"),
+        (vec!["generate", "models/sums/model"], "prompt"),
+    ] {
+        let output = mathesis(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", unbroken(&output));
+        assert!(unbroken(&output).contains(expected), "{arguments:?}: {}", unbroken(&output));
+    }
+    std::fs::remove_file(folder.path().join("models/sums/model/tokenizer.json")).expect("removed");
+    let output = mathesis(folder.path(), &["generate", "models/sums/model", "--prompt", "a"]);
+    assert!(unbroken(&output).contains("tokenizer.json"), "{}", unbroken(&output));
 }
