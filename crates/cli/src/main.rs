@@ -79,6 +79,7 @@ enum Verb {
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     mathesis_reasoning::tools::python::host();
+    end_quietly_without_reader();
     let command_line = CommandLine::parse();
     let level = ["warn", "info", "debug"][usize::from(command_line.verbose.min(2))];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
@@ -104,4 +105,17 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Lets output that nobody reads any more (`| head`) end the program as a shell's other programs are ended: without a
+/// word, and with the exit code of SIGPIPE.
+fn end_quietly_without_reader() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload().downcast_ref::<String>();
+        if message.is_some_and(|message| message.starts_with("failed printing to stdout: Broken pipe")) {
+            std::process::exit(141);
+        }
+        report(panic);
+    }));
 }

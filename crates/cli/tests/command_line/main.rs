@@ -57,6 +57,16 @@ fn assert_error_below(record: &Value, bound: f64) {
 }
 
 #[test]
+#[cfg(unix)]
+fn output_that_nobody_reads_ends_without_a_word() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mathesis"));
+    let output = command.arg("eval").stdout(writer).output().expect("the binary runs");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(141), ""));
+}
+
+#[test]
 fn one_dimension_gives_a_whole_run_folder() {
     let folder = TempDir::new().expect("a folder");
     let record = solved(folder.path(), "beam.toml");
