@@ -374,3 +374,23 @@ fn long_words_are_text() {
     assert!(check(&letters, &format!(" {letters}"), &Options::default()).is_equal());
     assert!(start.elapsed() < Duration::from_secs(10));
 }
+
+/// What an announcement announces: a list of numbers as a whole, one number without what follows it.
+#[test]
+fn announced_lists_are_not_cut() {
+    for (response, expected) in [
+        ("The roots follow.\nAnswer: 2, 3", "2, 3"),
+        ("The answer is 2 and 3.", "2, 3"),
+        ("Answer: -1, 0.5, or 4", "-1, 0.5, 4"),
+        ("**Answer: 2; 3**", "2; 3"),
+        ("Answer: 1,234", "1234"),
+        ("Answer: 18, so 3 are left", "18"),
+        ("The answer is 5, 3 of which are red.", "5"),
+        ("Answer: 7", "7"),
+    ] {
+        let found = extract(response, &Options::of(Mode::Strict)).map(|found| found.answer);
+        assert_eq!(found.as_deref(), Some(expected), "{response}");
+    }
+    let list = extract("Answer: 3 and 2", &Options::of(Mode::Strict)).expect("a list");
+    assert!(check("2, 3", &list.answer, &Options::of(Mode::Strict)).is_equal());
+}

@@ -12,7 +12,7 @@ use super::{Ending, Record, Reply};
 use crate::answers::{self, Language, Mode, Options};
 
 /// The version of the graders: it goes up when any of them may judge a reply differently.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// How replies are judged.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -21,6 +21,13 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\d[\d,]*(?:\.\d+)?|\
 static LEADING_NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^\\?[$€£¥]?\s*([-+−]?\s*[$€£]?(?:\d[\d.,\u{a0}\u{202f}\u{2009}]*(?: \d{3}\b)*|\.\d+))")
 });
+// Numbers and nothing else, each comma with a blank behind it: `1,234` is one number.
+static LIST: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^([-+−]?\d+(?:\.\d+)?(?:(?:\s*[,;]\s+(?:and\s+|or\s+)?|\s+(?:and|or)\s+)[-+−]?\d+(?:\.\d+)?)+)[\s.*]*$",
+    )
+});
+static LIST_WORD: LazyLock<Regex> = LazyLock::new(|| pattern(r"\s*[,;]?\s+(?:and|or)\s+"));
 static TRUTH: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?i)\b(?:statement|claim|assertion|proposition|conjecture|命题|答案)\s*(?:is|为|是)\s*(not\s+)?(true|false|correct|incorrect)\b",
@@ -168,6 +175,9 @@ fn announced(rest: &str, language: Option<Language>) -> Option<String> {
         return Some(inner[..end].trim().to_string());
     }
     let digits = ascii_digits(line);
+    if let Some(list) = LIST.captures(&digits) {
+        return Some(LIST_WORD.replace_all(&list[1], ", ").into_owned());
+    }
     if let Some(number) = leading_number(&digits, language) {
         return Some(number);
     }
