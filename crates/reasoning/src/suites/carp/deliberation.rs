@@ -29,12 +29,12 @@ pub(super) enum Checks {
 }
 
 /// The words by language: Chinese, and English for all others.
-pub(super) struct Library {
+pub(super) struct Wordings {
     pub chinese: Words,
     pub english: Words,
 }
 
-impl Library {
+impl Wordings {
     fn of(&self, problem: &Problem) -> &Words {
         match problem.language {
             Some(Language::Zh) => &self.chinese,
@@ -45,13 +45,13 @@ impl Library {
 
 /// The tool loop alone.
 pub(super) struct ToolLoop {
-    pub library: Library,
+    pub wordings: Wordings,
     pub options: tool_loop::Options,
 }
 
 /// The tool loop and the text check in turns.
 pub(super) struct Deliberation {
-    pub library: Library,
+    pub wordings: Wordings,
     pub options: tool_loop::Options,
     pub checks: Checks,
     /// The most turns.
@@ -60,7 +60,7 @@ pub(super) struct Deliberation {
 
 impl Dialogue for ToolLoop {
     fn opening(&self, problem: &Problem, _: &str) -> Vec<Message> {
-        self.library.of(problem).tool_loop(problem.question.trim(), None, &[], self.options.room)
+        self.wordings.of(problem).tool_loop(problem.question.trim(), None, &[], self.options.room)
     }
 
     fn most_calls(&self) -> usize {
@@ -71,7 +71,7 @@ impl Dialogue for ToolLoop {
         Box::pin(async move {
             let mut asker = Asker::new(calls, item, sample);
             let mut trajectory = Trajectory::default();
-            let words = self.library.of(item.problem);
+            let words = self.wordings.of(item.problem);
             let question = item.problem.question.trim();
             let interruption = match tool_loop::run(&mut asker, words, &self.options, question, None).await {
                 Ok(transcripts) => {
@@ -121,7 +121,7 @@ impl Deliberation {
         item: &Item<'_>,
         trajectory: &mut Trajectory,
     ) -> Result<(), Interruption> {
-        let words = self.library.of(item.problem);
+        let words = self.wordings.of(item.problem);
         let question = item.problem.question.trim();
         trajectory.rule = if self.checks == Checks::Text { "text" } else { "tools" }.into();
         let mut solution = asker.ask(self.opening(item.problem, &item.prompt), None).await?;

@@ -14,7 +14,7 @@ use super::super::{
     Data, Dialogue, Exemplar, Kind, Problem, Procedure, ReplyLanguage, Row, Setting, Settings, Source,
     Strategy, Suite, SuiteError,
 };
-use super::deliberation::{Checks, Deliberation, Library, ToolLoop};
+use super::deliberation::{Checks, Deliberation, ToolLoop, Wordings};
 use super::words::{Room, Words};
 use super::{Record, tool_loop};
 use crate::answers::{Language, Mode};
@@ -82,12 +82,12 @@ pub(in super::super) fn suite() -> Suite {
 }
 
 fn react(settings: &Settings) -> Result<Box<dyn Dialogue>, SuiteError> {
-    Ok(Box::new(ToolLoop { library: library(settings)?, options: options(settings) }))
+    Ok(Box::new(ToolLoop { wordings: wordings(settings)?, options: options(settings) }))
 }
 
 fn deli(settings: &Settings) -> Result<Box<dyn Dialogue>, SuiteError> {
     Ok(Box::new(Deliberation {
-        library: library(settings)?,
+        wordings: wordings(settings)?,
         options: options(settings),
         checks: match settings.get("checks") {
             "tool" => Checks::Tool,
@@ -114,7 +114,7 @@ fn options(settings: &Settings) -> tool_loop::Options {
     }
 }
 
-fn library(settings: &Settings) -> Result<Library, SuiteError> {
+fn wordings(settings: &Settings) -> Result<Wordings, SuiteError> {
     let file = settings.get("words");
     let read = |ours| match file.is_empty() {
         true => Words::read("words", ours),
@@ -126,7 +126,7 @@ fn library(settings: &Settings) -> Result<Library, SuiteError> {
             Words::read(file, &text)
         }
     };
-    Ok(Library {
+    Ok(Wordings {
         chinese: read(include_str!("../prompts/carp/zh.toml"))?,
         english: read(include_str!("../prompts/carp/en.toml"))?,
     })
