@@ -5,6 +5,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use mathesis_networks::sequence::Documents;
 use mathesis_networks::sequence::attention::AttentionBias;
 use mathesis_networks::sequence::gated_linear_attention::GatedLinearAttentionConfig;
+use mathesis_networks::sequence::linear::LinearKind;
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -46,6 +47,9 @@ fn configs() -> Vec<(&'static str, LanguageModelConfig)> {
     hybrid.blocks[0].repeat = 1;
     let gated = MixerConfig::GatedLinearAttention(GatedLinearAttentionConfig::default());
     hybrid.blocks.push(BlockConfig { mixer: gated, ..hybrid.blocks[0].clone() });
+    let mut ternary = hybrid.clone();
+    ternary.blocks[0].linear = LinearKind::Ternary;
+    ternary.blocks[1].linear = LinearKind::BlockDiagonal { blocks: 2 };
     let yarn = RotaryScaling::Yarn {
         factor: 4.0,
         context: 16,
@@ -70,6 +74,7 @@ fn configs() -> Vec<(&'static str, LanguageModelConfig)> {
         // No published form: windows in some layers without biases, frequencies of another context than the model's.
         ("mathesis", mixed),
         ("mathesis", hybrid),
+        ("mathesis", ternary),
         ("mathesis", scaled(RotaryScaling::Dynamic { factor: 2.0, context: 32 })),
     ]
 }

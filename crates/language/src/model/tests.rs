@@ -1,6 +1,7 @@
 use burn::tensor::TensorData;
 use mathesis_networks::sequence::attention::AttentionConfig;
 use mathesis_networks::sequence::gated_linear_attention::GatedLinearAttentionConfig;
+use mathesis_networks::sequence::linear::LinearKind;
 
 use super::*;
 
@@ -217,4 +218,45 @@ fn blocks_may_differ() {
     let model = config.init(0, &Device::flex()).unwrap();
     assert_eq!((model.blocks.len(), model.num_params()), (3, config.parameters()));
     assert_eq!(model.forward(tokens(2, 5, 1), &Documents::whole(2, 5)).dims(), [2, 5, 19]);
+}
+
+/// Every kind of linear layer in every mixer: counted as made, read in pieces as at once, and every weight learns.
+#[test]
+fn linear_layers_of_every_kind_make_models() {
+    for kind in [LinearKind::Dense, LinearKind::Ternary, LinearKind::BlockDiagonal { blocks: 4 }] {
+        let mut config = presets()[3].clone();
+        for block in &mut config.blocks {
+            block.linear = kind;
+        }
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<LanguageModelConfig>(&text).unwrap(), config);
+        let device = Device::flex().autodiff();
+        let model = config.init(6, &device).unwrap();
+        assert_eq!(model.num_params(), config.parameters(), "{kind:?}");
+
+        let tokens = tokens(2, 6, 8).to_device(&device);
+        let whole = model.forward(tokens.clone(), &Documents::whole(2, 6));
+        let gradients = whole.clone().powf_scalar(2.0).sum().backward();
+        struct Learns<'a>(&'a burn::tensor::Gradients);
+        impl burn::module::ModuleVisitor for Learns<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let gradient = param.val().grad(self.0).expect("a derivative");
+                assert!(values(gradient).iter().any(|g| *g != 0.0));
+            }
+        }
+        model.visit(&mut Learns(&gradients));
+
+        let mut state = model.state(2, &device);
+        let pieces = [0..4, 4..5, 5..6].map(|times| {
+            let piece = tokens.clone().slice([0..2, times]);
+            model.logits(model.extend(piece, &mut state))
+        });
+        let (pieces, whole) = (values(Tensor::cat(pieces.to_vec(), 1)), values(whole));
+        // Rounding of activations to 8 bits may fall to the other side where the order of sums differs.
+        let tolerance = if kind == LinearKind::Ternary { 0.05 } else { 1e-5 };
+        let size = whole.iter().map(|value| value.abs()).fold(0.0, f32::max);
+        for (piece, value) in pieces.iter().zip(&whole) {
+            assert!((piece - value).abs() <= tolerance * size, "{kind:?}: {piece} for {value}");
+        }
+    }
 }
