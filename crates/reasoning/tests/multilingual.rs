@@ -10,7 +10,7 @@ use std::time::Duration;
 use mathesis_reasoning::answers::{self, Language, identify, is_in_script};
 use mathesis_reasoning::models::calls::{Calls, Caps, Limits, Log, Options, Spending};
 use mathesis_reasoning::models::{Behaviour, Sample, ScriptedModel};
-use mathesis_reasoning::recipes::multilingual::contamination::{LeakCheck, NoCheck, TestQuestions};
+use mathesis_reasoning::recipes::multilingual::contamination::TestQuestions;
 use mathesis_reasoning::recipes::multilingual::formulas::{
     Finding, Strictness, check_solution, check_translation, equations,
 };
@@ -263,7 +263,8 @@ fn what_fails_is_translated_again_and_then_put_into_quarantine() {
     let items: Vec<Item> = (0..30).map(problem).collect();
     let folder = tempfile::tempdir().unwrap();
     let calls = calls(translator(), folder.path(), Caps::default());
-    let mut translator = Translator::new(None, &NoCheck).unwrap();
+    let none = TestQuestions::new(10);
+    let mut translator = Translator::new(None, &none).unwrap();
     translator.attempts = 4;
     let mut statistics: BTreeMap<Language, DropStatistics> = BTreeMap::new();
     let mut order = Vec::new();
@@ -348,7 +349,8 @@ fn replies_that_are_no_translations_are_named() {
 
 /// The lines of all translations, given up ones among them.
 fn report(calls: &Calls, items: &[Item]) -> Result<String, TranslationError> {
-    let translator = Translator::new(None, &NoCheck).unwrap();
+    let none = TestQuestions::new(10);
+    let translator = Translator::new(None, &none).unwrap();
     let mut report = String::new();
     translator.translate(calls, items, &LANGUAGES, |outcome, spent| {
         report += &format!("{outcome:?} {spent:?}\n");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mathesis_reasoning::answers::Language;
 use mathesis_reasoning::models::Sampling;
 use mathesis_reasoning::models::calls::Spending;
-use mathesis_reasoning::recipes::multilingual::contamination::{LeakCheck, TestQuestions};
+use mathesis_reasoning::recipes::multilingual::contamination::TestQuestions;
 use mathesis_reasoning::recipes::multilingual::formulas::Strictness;
 use mathesis_reasoning::recipes::multilingual::pairs::{Arrangement, Mixture, mix};
 use mathesis_reasoning::recipes::multilingual::read_items;

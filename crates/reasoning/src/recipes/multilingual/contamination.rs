@@ -1,26 +1,13 @@
 //! Keeping test questions out of training data: exact copies, and shared runs of words.
 //!
-//! [`LeakCheck`] is what the builder asks; [`TestQuestions`] answers by exact text and n-grams.
+//! [`crate::decontamination`] keeps to the published rule, whose words are what stands between blanks; texts in Chinese, Japanese
+//! and Thai have none, and translations differ in signs. [`TestQuestions`] therefore compares by words or characters of a
+//! language, without signs.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
 
 use crate::answers::Language;
-
-/// What must not be in training data.
-pub trait LeakCheck: Sync {
-    /// What a text in a language shares with a text that must stay unseen, or `None`.
-    fn leak(&self, text: &str, language: Language) -> Option<String>;
-}
-
-/// Nothing is forbidden.
-pub struct NoCheck;
-
-impl LeakCheck for NoCheck {
-    fn leak(&self, _text: &str, _language: Language) -> Option<String> {
-        None
-    }
-}
 
 /// Test questions, by their n-grams.
 ///
@@ -60,13 +47,8 @@ impl TestQuestions {
         self.grams.len()
     }
 
-    fn length(&self, language: Language) -> usize {
-        if is_without_blanks(language) { 2 * self.n } else { self.n }
-    }
-}
-
-impl LeakCheck for TestQuestions {
-    fn leak(&self, text: &str, language: Language) -> Option<String> {
+    /// What a text in a language shares with a question, or `None`.
+    pub fn leak(&self, text: &str, language: Language) -> Option<String> {
         let tokens = tokens(text, language);
         if self.whole.contains(&self.hasher.hash_one(&tokens)) {
             return Some("the text is a test question".into());
@@ -76,6 +58,10 @@ impl LeakCheck for TestQuestions {
             .find(|gram| self.grams.contains(&self.hasher.hash_one(gram)))?;
         let blank = if is_without_blanks(language) { "" } else { " " };
         Some(format!("shared with a test question: {}", shared.join(blank)))
+    }
+
+    fn length(&self, language: Language) -> usize {
+        if is_without_blanks(language) { 2 * self.n } else { self.n }
     }
 }
 
@@ -110,6 +96,6 @@ mod tests {
         assert_eq!(leaks("3 red apples", Language::En), None);
         assert!(leaks("，汤姆有 3个红苹果。买", Language::Zh).is_some());
         assert_eq!(leaks("汤姆有3个苹果", Language::Zh), None);
-        assert_eq!(NoCheck.leak("What is 2 + 2?", Language::En), None);
+        assert_eq!(TestQuestions::new(4).leak("What is 2 + 2?", Language::En), None);
     }
 }

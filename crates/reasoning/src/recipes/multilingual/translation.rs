@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use minijinja::{Environment, context};
 use serde::{Deserialize, Serialize};
 
-use super::contamination::LeakCheck;
+use super::contamination::TestQuestions;
 use super::formulas::{Finding, Strictness, check_translation};
 use crate::answers::{Language, identify, is_in_script};
 use crate::models::calls::{Calls, Spending, Stop};
@@ -116,7 +116,7 @@ pub struct Translator<'a> {
     /// How the model writes. At temperature 0 a model may repeat itself, and further attempts are wasted.
     pub sampling: Sampling,
     /// What must not be in a translation.
-    pub leaks: &'a dyn LeakCheck,
+    pub leaks: &'a TestQuestions,
 }
 
 impl<'a> Translator<'a> {
@@ -126,7 +126,7 @@ impl<'a> Translator<'a> {
     ///
     /// # Errors
     /// If the template is wrong.
-    pub fn new(own_template: Option<(&str, String)>, leaks: &'a dyn LeakCheck) -> Result<Self, SuiteError> {
+    pub fn new(own_template: Option<(&str, String)>, leaks: &'a TestQuestions) -> Result<Self, SuiteError> {
         let (name, text) =
             own_template.unwrap_or(("translate", include_str!("prompts/translate.jinja").into()));
         let sampling = Sampling { temperature: Some(0.3), max_tokens: Some(2048), ..Sampling::default() };
