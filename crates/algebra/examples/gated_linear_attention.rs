@@ -11,6 +11,7 @@ use std::time::Instant;
 use mathesis_algebra::gated_linear_attention::{Form, Operands, backward, forward};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    mathesis_algebra::memory::keep_freed();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, numbers @ ..] = arguments.as_slice() else {
         return Err("usage: gated_linear_attention FOLDER TOKENS HEADS KEY VALUE".into());

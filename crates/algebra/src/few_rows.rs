@@ -1,17 +1,44 @@
 //! Products of a few rows with a large matrix, `Y = X Wᵀ`: what a language model does for each token that it writes.
 //!
 //! Every entry of the matrix is needed once, so that the product takes as long as the matrix takes to read. General products of
-//! matrices rearrange it first, or use one thread; here it is read once, in its order, by all threads.
+//! matrices rearrange it first; here it is read once, in its order, by all threads. Some rows of `X` and some of `W` are multiplied
+//! together, so that each number that is read from the cache is used for several sums, all of them in registers. A matrix kept in
+//! bfloat16 has half the bytes to read; its rows become single precision in the cache, exactly.
 
-use pulp::Arch;
+use half::bf16;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Entries of the matrix below which threads cost more than they bring.
 const PARALLEL_FROM: usize = 1 << 16;
-/// Sums that are kept beside each other, a few vectors of the widest instructions.
-const LANES: usize = 32;
-/// Rows that share what is read of the matrix in registers.
-const GROUP: usize = 4;
+/// Rows of `X` that share what is read of `W` in registers.
+const ROWS: usize = 4;
+/// Rows of `W` that share what is read of `X`.
+const OUTPUTS: usize = 4;
+
+/// A number format of the matrix.
+pub trait Weight: Copy + Send + Sync {
+    /// The numbers in single precision: themselves, or written to `room`, which is as long.
+    fn single<'a>(numbers: &'a [Self], room: &'a mut [f32]) -> &'a [f32];
+}
+
+impl Weight for f32 {
+    #[inline(always)]
+    fn single<'a>(numbers: &'a [f32], _: &'a mut [f32]) -> &'a [f32] {
+        numbers
+    }
+}
+
+impl Weight for bf16 {
+    #[inline(always)]
+    fn single<'a>(numbers: &'a [bf16], room: &'a mut [f32]) -> &'a [f32] {
+        for (room, number) in room.iter_mut().zip(numbers) {
+            // It is the upper half of the number in single precision.
+            *room = f32::from_bits(u32::from(number.to_bits()) << 16);
+        }
+        room
+    }
+}
 
 /// `Y = X Wᵀ` for rows `X` of the given width, `[rows][width]`, and `W` `[outputs][width]`; `Y` is `[rows][outputs]`.
 ///
@@ -19,7 +46,7 @@ const GROUP: usize = 4;
 ///
 /// # Panics
 /// If the lengths do not fit.
-pub fn product_with_transposed(rows: &[f32], width: usize, matrix: &[f32], output: &mut [f32]) {
+pub fn product_with_transposed<W: Weight>(rows: &[f32], width: usize, matrix: &[W], output: &mut [f32]) {
     if width == 0 || rows.is_empty() || matrix.is_empty() {
         output.fill(0.0);
         return;
@@ -42,13 +69,13 @@ pub fn product_with_transposed(rows: &[f32], width: usize, matrix: &[f32], outpu
 }
 
 /// `W Xᵀ`, `[outputs][rows]`.
-fn in_parts(rows: &[f32], width: usize, matrix: &[f32], sums: &mut [f32]) {
+fn in_parts<W: Weight>(rows: &[f32], width: usize, matrix: &[W], sums: &mut [f32]) {
     let (arch, count) = (Arch::new(), rows.len() / width);
     let part = if matrix.len() < PARALLEL_FROM {
         matrix.len() / width
     } else {
         // Some parts for each thread, so that none waits long for the others.
-        (matrix.len() / width).div_ceil(8 * rayon::current_num_threads()).max(1)
+        (matrix.len() / width).div_ceil(8 * rayon::current_num_threads()).next_multiple_of(OUTPUTS)
     };
     sums.par_chunks_mut(part * count)
         .zip(matrix.par_chunks(part * width))
@@ -56,51 +83,87 @@ fn in_parts(rows: &[f32], width: usize, matrix: &[f32], sums: &mut [f32]) {
 }
 
 /// Some rows of the matrix.
-struct Part<'a> {
+struct Part<'a, W> {
     rows: &'a [f32],
     width: usize,
-    matrix: &'a [f32],
+    matrix: &'a [W],
+    /// `[outputs][rows]`.
     sums: &'a mut [f32],
 }
 
-impl pulp::NullaryFnOnce for Part<'_> {
+impl<W: Weight> WithSimd for Part<'_, W> {
     type Output = ();
 
-    // The loops are plain; inlined into the dispatch they are compiled for the vector instructions of the machine.
     #[inline(always)]
-    fn call(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Part { rows, width, matrix, sums } = self;
-        for (weights, sums) in matrix.chunks_exact(width).zip(sums.chunks_exact_mut(rows.len() / width)) {
-            for (rows, sums) in rows.chunks(GROUP * width).zip(sums.chunks_mut(GROUP)) {
-                match sums.len() {
-                    1 => dots::<1>(rows, weights, sums),
-                    2 => dots::<2>(rows, weights, sums),
-                    3 => dots::<3>(rows, weights, sums),
-                    _ => dots::<GROUP>(rows, weights, sums),
+        let count = rows.len() / width;
+        let mut room = vec![0.0; OUTPUTS * width];
+        for (weights, sums) in matrix.chunks(OUTPUTS * width).zip(sums.chunks_mut(OUTPUTS * count)) {
+            let weights = W::single(weights, &mut room[..weights.len()]);
+            for (group, rows) in rows.chunks(ROWS * width).enumerate() {
+                let sums = &mut sums[group * ROWS..];
+                if weights.len() == OUTPUTS * width {
+                    match rows.len() / width {
+                        1 => tile::<S, 1, OUTPUTS>(simd, rows, weights, width, sums, count),
+                        2 => tile::<S, 2, OUTPUTS>(simd, rows, weights, width, sums, count),
+                        3 => tile::<S, 3, OUTPUTS>(simd, rows, weights, width, sums, count),
+                        _ => tile::<S, ROWS, OUTPUTS>(simd, rows, weights, width, sums, count),
+                    }
+                    continue;
+                }
+                for (output, weights) in weights.chunks(width).enumerate() {
+                    for (row, values) in rows.chunks(width).enumerate() {
+                        let sums = &mut sums[output * count + row..];
+                        tile::<S, 1, 1>(simd, values, weights, width, sums, count);
+                    }
                 }
             }
         }
     }
 }
 
-/// The products of some rows with one.
+/// The inner products of `R` rows with `C` rows of the matrix; that of `r` and `c` goes to `c * stride + r`. Each is one vector of sums
+/// whatever `R` and `C` are.
 #[inline(always)]
-fn dots<const COUNT: usize>(rows: &[f32], weights: &[f32], sums: &mut [f32]) {
-    let width = weights.len();
-    let mut lanes = [[0.0_f32; LANES]; COUNT];
-    let (blocks, rest) = weights.as_chunks::<LANES>();
-    for (block, weights) in blocks.iter().enumerate() {
-        for (row, lanes) in lanes.iter_mut().enumerate() {
-            let row = &rows[row * width + block * LANES..][..LANES];
-            for lane in 0..LANES {
-                lanes[lane] += weights[lane] * row[lane];
+fn tile<S: Simd, const R: usize, const C: usize>(
+    simd: S,
+    rows: &[f32],
+    weights: &[f32],
+    width: usize,
+    sums: &mut [f32],
+    stride: usize,
+) {
+    let zero = simd.splat_f32s(0.0);
+    let (mut lanes, blocks) = ([[zero; C]; R], width / S::F32_LANES);
+    let empty: (&[S::f32s], &[f32]) = (&[], &[]);
+    let (mut x, mut w) = ([empty; R], [empty; C]);
+    for r in 0..R {
+        let (whole, rest) = S::as_simd_f32s(&rows[r * width..][..width]);
+        x[r] = (&whole[..blocks], rest);
+    }
+    for c in 0..C {
+        let (whole, rest) = S::as_simd_f32s(&weights[c * width..][..width]);
+        w[c] = (&whole[..blocks], rest);
+    }
+    for block in 0..blocks {
+        let mut shared = [zero; C];
+        for c in 0..C {
+            shared[c] = w[c].0[block];
+        }
+        for r in 0..R {
+            let x = x[r].0[block];
+            for c in 0..C {
+                lanes[r][c] = simd.mul_add_f32s(x, shared[c], lanes[r][c]);
             }
         }
     }
-    for (row, (lanes, sum)) in lanes.iter().zip(sums).enumerate() {
-        let row = &rows[row * width..][..width];
-        let end: f32 = rest.iter().zip(&row[width - rest.len()..]).map(|(w, x)| w * x).sum();
-        *sum = lanes.iter().sum::<f32>() + end;
+    for r in 0..R {
+        let x = simd.partial_load_f32s(x[r].1);
+        for c in 0..C {
+            let sum = simd.mul_add_f32s(x, simd.partial_load_f32s(w[c].1), lanes[r][c]);
+            sums[c * stride + r] = simd.reduce_sum_f32s(sum);
+        }
     }
 }
 
@@ -136,6 +199,13 @@ mod tests {
                     assert!((given - expected).abs() < 1e-4, "{given} for {expected}");
                 }
             }
+            // Numbers that are kept in half the bytes are multiplied exactly as they are.
+            let halves: Vec<bf16> = matrix.iter().map(|&w| bf16::from_f32(w)).collect();
+            let widened: Vec<f32> = halves.iter().map(|w| w.to_f32()).collect();
+            let [mut of_halves, mut of_widened] = [(); 2].map(|()| vec![7.0; count * outputs]);
+            product_with_transposed(&rows, width, &halves, &mut of_halves);
+            product_with_transposed(&rows, width, &widened, &mut of_widened);
+            assert_eq!(of_halves, of_widened);
             // A row alone has the same sums.
             if width > 0 {
                 let mut alone = vec![0.0; outputs];

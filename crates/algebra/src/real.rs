@@ -110,7 +110,7 @@ impl Real for f32 {
 /// A closure that changes what it borrows is called as such here. Given to `pulp` itself it would be called through `FnOnce`, a
 /// function between that is compiled for the narrowest vectors.
 #[inline(always)]
-pub(crate) fn vectorised<R>(work: impl FnMut() -> R) -> R {
+pub fn vectorised<R>(work: impl FnMut() -> R) -> R {
     struct Loops<F>(F);
     impl<R, F: FnMut() -> R> WithSimd for Loops<F> {
         type Output = R;
