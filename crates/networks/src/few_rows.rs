@@ -1,69 +1,117 @@
-//! The product of a linear layer, `x Wᵀ`, at the speed of memory where there are few rows: when a language model writes.
+//! The product of a linear layer, `x Wᵀ`, with its derivatives: at the speed of memory where there are few rows, as when a language
+//! model writes, and by matrix products that transpose nothing where there are many.
 //!
-//! On the processor without derivatives, in single precision and for few rows, the work is done by
-//! [`mathesis_algebra::few_rows`]; otherwise by burn.
+//! For the gradient `g` of the product those of `x` and `W` are `g W` and `gᵀ x`. Few rows of single precision are multiplied by
+//! [`mathesis_algebra::few_rows`].
+//!
+//! A matrix may be kept in bfloat16 beside rows of single precision: then half the bytes are read, and the numbers are multiplied and
+//! added in single precision.
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData};
+use half::bf16;
 use mathesis_algebra::few_rows::product_with_transposed;
+use mathesis_algebra::product::{View, product};
+use mathesis_algebra::real::Real;
+
+use crate::operation::{Array, ArrayGradients, SliceBackend, SliceKernels, SliceOperation, apply_to_two};
 
 /// Rows up to which a matrix is read once; beyond them general products are faster.
 const FEW: usize = 16;
 
-/// `x Wᵀ` for rows `[.., in]` and `W` `[out, in]`.
+/// `x Wᵀ` for rows `[.., in]` and `W` `[out, in]`, of one number format or `W` in bfloat16 and the rows in single precision.
 ///
 /// # Panics
-/// If the widths differ.
+/// If the widths differ, or the number formats in another way.
 pub fn rows_times_transposed<const D: usize>(rows: Tensor<D>, matrix: Tensor<2>) -> Tensor<D> {
     let mut dimensions = rows.dims();
     let [outputs, width] = matrix.dims();
     assert_eq!(dimensions[D - 1], width, "the width of rows");
     let count: usize = dimensions[..D - 1].iter().product();
-    let flat = rows.reshape([count, width]);
     dimensions[D - 1] = outputs;
-    let product: Tensor<2> = if count <= FEW && flat.dtype() == DType::F32 {
-        Tensor::from_dispatch(<Dispatch as FewRowsBackend>::product(
-            flat.into_dispatch(),
-            matrix.into_dispatch(),
-        ))
+    let mixed = rows.dtype() == DType::F32 && matrix.dtype() == DType::BF16;
+    let (rows, matrix) = (rows.reshape([count, width]).into_dispatch(), matrix.into_dispatch());
+    let product: Tensor<2> = if mixed {
+        Tensor::from_dispatch(<Dispatch as HalfMatrixBackend>::product_with_half(rows, matrix))
     } else {
-        flat.matmul(matrix.transpose())
+        apply_to_two(LinearProduct, [rows, matrix])
     };
     product.reshape(dimensions)
 }
 
 /// What a backend adds to burn's operations.
 #[backend_extension(Flex, Autodiff)]
-pub trait FewRowsBackend: Backend {
-    /// See [`rows_times_transposed`].
-    fn product(rows: FloatTensor<Self>, matrix: FloatTensor<Self>) -> FloatTensor<Self>;
+pub trait HalfMatrixBackend: Backend {
+    /// `x Wᵀ` for rows of single precision and a matrix in bfloat16.
+    fn product_with_half(rows: FloatTensor<Self>, matrix: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-impl FewRowsBackend for Flex {
-    fn product(rows: FloatTensor<Self>, matrix: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (count, outputs) = (rows.shape()[0], matrix.shape()[0]);
+impl HalfMatrixBackend for Flex {
+    fn product_with_half(rows: FloatTensor<Self>, matrix: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (count, outputs, width) = (rows.shape()[0], matrix.shape()[0], matrix.shape()[1]);
         let (rows, matrix) = (rows.to_contiguous(), matrix.to_contiguous());
-        let (Some(x), Some(w)) = (rows.as_slice::<f32>(), matrix.as_slice::<f32>()) else {
-            return Self::float_matmul(rows, Self::float_transpose(matrix));
-        };
-        let mut product = vec![0.0; count * outputs];
-        product_with_transposed(x, matrix.shape()[1], w, &mut product);
-        Self::float_from_data(TensorData::new(product, [count, outputs]), &Default::default())
+        match (rows.as_slice::<f32>(), matrix.as_slice::<bf16>()) {
+            (Some(x), Some(w)) if count <= FEW => {
+                let mut product = vec![0.0; count * outputs];
+                product_with_transposed(x, width, w, &mut product);
+                Self::float_from_data(TensorData::new(product, [count, outputs]), &Default::default())
+            }
+            _ => Self::result(&LinearProduct, [rows, Self::float_cast(matrix, FloatDType::F32)]),
+        }
     }
 }
 
-impl<B: Backend, C: CheckpointStrategy> FewRowsBackend for Autodiff<B, C> {
-    fn product(rows: FloatTensor<Self>, matrix: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::float_matmul(rows, Self::float_transpose(matrix))
+impl<B: SliceKernels, C: CheckpointStrategy> HalfMatrixBackend for Autodiff<B, C> {
+    fn product_with_half(rows: FloatTensor<Self>, matrix: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::apply_to_two(rows, Self::float_cast(matrix, FloatDType::F32), LinearProduct)
     }
+}
+
+/// Of rows and a matrix.
+#[derive(Clone, Debug)]
+struct LinearProduct;
+
+impl SliceOperation<2> for LinearProduct {
+    const NEEDS_RESULT: bool = false;
+
+    fn forward<T: Real>(&self, [rows, matrix]: [Array<'_, T>; 2]) -> (Vec<T>, Vec<usize>) {
+        let (count, outputs) = (rows.shape[0], matrix.shape[0]);
+        let product = match (T::as_single(rows.values), T::as_single(matrix.values)) {
+            (Some(x), Some(w)) if count <= FEW => {
+                let mut sums = vec![0.0; count * outputs];
+                product_with_transposed(x, matrix.shape[1], w, &mut sums);
+                T::from_single(sums)
+            }
+            _ => product(view(rows), view(matrix).transposed()),
+        };
+        (product, vec![count, outputs])
+    }
+
+    fn backward<T: Real>(
+        &self,
+        [rows, matrix]: [Array<'_, T>; 2],
+        result: Array<'_, T>,
+        gradient: &[T],
+        [of_rows, of_matrix]: [bool; 2],
+    ) -> ArrayGradients<T, 2> {
+        let gradient = View::new(gradient, [result.shape[0], result.shape[1]]);
+        [
+            of_rows.then(|| product(gradient, view(matrix))),
+            of_matrix.then(|| product(gradient.transposed(), view(rows))),
+        ]
+    }
+}
+
+fn view<T: Real>(array: Array<'_, T>) -> View<'_, T> {
+    View::new(array.values, [array.shape[0], array.shape[1]])
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
     use mathesis_algebra::random::Sequence;
 
     use super::*;
@@ -89,6 +137,50 @@ mod tests {
                 let given = rows_times_transposed(rows.clone(), turned.clone());
                 let difference = (given - rows.matmul(turned.transpose())).abs().max().into_scalar::<f32>();
                 assert!(difference < 1e-4, "{difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn derivatives_are_those_of_burn() {
+        let device = Device::flex().autodiff();
+        for count in [1, 16, 40] {
+            let mut random = Sequence::new(count as u64);
+            let mut draw = |shape: [usize; 2]| -> Tensor<2> {
+                let numbers: Vec<f32> = (0..shape[0] * shape[1]).map(|_| random.symmetric() as f32).collect();
+                Tensor::from_data(TensorData::new(numbers, shape), &device)
+            };
+            let (rows, matrix, direction) = (draw([count, 23]), draw([31, 23]), draw([count, 31]));
+            let gradients = |product: fn(Tensor<2>, Tensor<2>) -> Tensor<2>| {
+                let (rows, matrix) = (rows.clone().require_grad(), matrix.clone().require_grad());
+                let gradients = (product(rows.clone(), matrix.clone()) * direction.clone()).sum().backward();
+                [rows, matrix].map(|operand| operand.grad(&gradients).expect("a derivative"))
+            };
+            let given = gradients(rows_times_transposed);
+            let expected = gradients(|rows, matrix| rows.matmul(matrix.transpose()));
+            for (given, expected) in given.into_iter().zip(expected) {
+                let difference = (given - expected).abs().max().into_scalar::<f32>();
+                assert!(difference < 1e-4, "{difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_matrix_in_half_the_bytes_is_multiplied_in_single_precision() {
+        for device in [Device::flex(), Device::flex().autodiff()] {
+            for count in [1, 5, 17] {
+                let mut random = Sequence::new(count as u64);
+                let mut draw = |shape: [usize; 2]| -> Tensor<2> {
+                    let numbers: Vec<f32> =
+                        (0..shape[0] * shape[1]).map(|_| random.symmetric() as f32).collect();
+                    Tensor::from_data(TensorData::new(numbers, shape), &device)
+                };
+                let (rows, matrix) = (draw([count, 70]), draw([33, 70]).cast(DType::BF16));
+                let expected = rows.clone().matmul(matrix.clone().cast(DType::F32).transpose());
+                let given = rows_times_transposed(rows, matrix);
+                assert_eq!(given.dtype(), DType::F32);
+                let difference = (given - expected).abs().max().into_scalar::<f32>();
+                assert!(difference < 1e-5, "{difference}");
             }
         }
     }

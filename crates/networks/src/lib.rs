@@ -5,7 +5,7 @@
 //!
 //! - [`convolution`]: three-dimensional convolution with automatic derivatives;
 //! - [`direction_network`]: a network that proposes directions for solving pressure systems, its loss, training and file;
-//! - [`few_rows`]: products of linear layers at the speed of memory;
+//! - [`few_rows`]: products of linear layers, at the speed of memory where there are few rows;
 //! - [`operation`]: differentiable operations that are written over slices;
 //! - [`sequence`]: layers along sequences, of which language models are made.
 

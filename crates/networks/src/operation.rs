@@ -1,6 +1,6 @@
 //! Differentiable operations that are written over slices: a forward pass and its gradients, for `f32` and `f64`.
 //!
-//! A [`SliceOperation`] knows nothing of tensors and backends; [`apply_to_three`] and [`apply_to_five`] make it one operation of burn
+//! A [`SliceOperation`] knows nothing of tensors and backends; [`apply_to_two`], [`apply_to_three`] and [`apply_to_five`] make it one operation of burn
 //! with automatic derivatives of first order. It runs on the processor (`Flex`); half precision is computed in `f32`.
 
 use std::fmt::Debug;
@@ -32,6 +32,9 @@ pub trait SliceOperation<const N: usize>: Clone + Debug + Send + Sync + 'static 
     /// The result and its shape.
     fn forward<T: Real>(&self, operands: [Array<'_, T>; N]) -> (Vec<T>, Vec<usize>);
 
+    /// Whether the derivative needs the result. Where it does not, the result is not kept for it and is empty there.
+    const NEEDS_RESULT: bool = true;
+
     /// The gradients of the operands, of those `asked` for at least, from the result and its gradient.
     fn backward<T: Real>(
         &self,
@@ -40,6 +43,14 @@ pub trait SliceOperation<const N: usize>: Clone + Debug + Send + Sync + 'static 
         gradient: &[T],
         asked: [bool; N],
     ) -> ArrayGradients<T, N>;
+}
+
+/// The operation on two tensors.
+pub fn apply_to_two<const D: usize>(
+    operation: impl SliceOperation<2>,
+    [a, b]: [DispatchTensor; 2],
+) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as SliceBackend>::apply_to_two(a, b, operation))
 }
 
 /// The operation on three tensors.
@@ -61,6 +72,13 @@ pub fn apply_to_five<const D: usize>(
 /// What a backend adds to burn's operations.
 #[backend_extension(Flex, Autodiff)]
 pub trait SliceBackend: Backend {
+    /// See [`apply_to_two`].
+    fn apply_to_two<O: SliceOperation<2>>(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        operation: O,
+    ) -> FloatTensor<Self>;
+
     /// See [`apply_to_three`].
     fn apply_to_three<O: SliceOperation<3>>(
         a: FloatTensor<Self>,
@@ -88,17 +106,25 @@ pub trait SliceKernels: Backend {
         operands: [FloatTensor<Self>; N],
     ) -> FloatTensor<Self>;
 
-    /// The gradients that are asked for.
+    /// The gradients that are asked for; the result is given if they need it.
     fn gradients<const N: usize, O: SliceOperation<N>>(
         operation: &O,
         operands: [FloatTensor<Self>; N],
-        result: FloatTensor<Self>,
+        result: Option<FloatTensor<Self>>,
         gradient: FloatTensor<Self>,
         asked: [bool; N],
     ) -> [Option<FloatTensor<Self>>; N];
 }
 
 impl SliceBackend for Flex {
+    fn apply_to_two<O: SliceOperation<2>>(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        operation: O,
+    ) -> FloatTensor<Self> {
+        Self::result(&operation, [a, b])
+    }
+
     fn apply_to_three<O: SliceOperation<3>>(
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
@@ -138,7 +164,7 @@ impl SliceKernels for Flex {
     fn gradients<const N: usize, O: SliceOperation<N>>(
         operation: &O,
         operands: [FloatTensor<Self>; N],
-        result: FloatTensor<Self>,
+        result: Option<FloatTensor<Self>>,
         gradient: FloatTensor<Self>,
         asked: [bool; N],
     ) -> [Option<FloatTensor<Self>>; N] {
@@ -148,7 +174,7 @@ impl SliceKernels for Flex {
             other => {
                 let wide = |tensor| Self::float_cast(tensor, FloatDType::F32);
                 let operands = operands.map(wide);
-                gradients_in::<f32, N, O>(operation, operands, wide(result), wide(gradient), asked)
+                gradients_in::<f32, N, O>(operation, operands, result.map(wide), wide(gradient), asked)
                     .map(|gradient| gradient.map(|gradient| Self::float_cast(gradient, other.into())))
             }
         }
@@ -186,16 +212,16 @@ fn result_in<T: Stored, const N: usize, O: SliceOperation<N>>(
 fn gradients_in<T: Stored, const N: usize, O: SliceOperation<N>>(
     operation: &O,
     operands: [FloatTensor<Flex>; N],
-    result: FloatTensor<Flex>,
+    result: Option<FloatTensor<Flex>>,
     gradient: FloatTensor<Flex>,
     asked: [bool; N],
 ) -> [Option<FloatTensor<Flex>>; N] {
     let operands = operands.map(|operand| operand.to_contiguous());
-    let (result, gradient) = (result.to_contiguous(), gradient.to_contiguous());
+    let (result, gradient) = (result.map(|result| result.to_contiguous()), gradient.to_contiguous());
     let shapes: [Vec<usize>; N] = std::array::from_fn(|n| operands[n].shape().to_vec());
     let arrays = std::array::from_fn(|n| Array { values: T::values(&operands[n]), shape: &shapes[n] });
-    let result_shape = result.shape().to_vec();
-    let result = Array { values: T::values(&result), shape: &result_shape };
+    let result_shape = gradient.shape().to_vec();
+    let result = Array { values: result.as_ref().map_or(&[], T::values), shape: &result_shape };
     let mut gradients = operation.backward::<T>(arrays, result, T::values(&gradient), asked);
     std::array::from_fn(|n| {
         let values = gradients[n].take()?;
@@ -205,6 +231,14 @@ fn gradients_in<T: Stored, const N: usize, O: SliceOperation<N>>(
 }
 
 impl<B: SliceKernels, C: CheckpointStrategy> SliceBackend for Autodiff<B, C> {
+    fn apply_to_two<O: SliceOperation<2>>(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        operation: O,
+    ) -> FloatTensor<Self> {
+        tracked::<B, C, 2, O>(operation, [a, b])
+    }
+
     fn apply_to_three<O: SliceOperation<3>>(
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
@@ -243,7 +277,7 @@ fn tracked<B: SliceKernels, C: CheckpointStrategy, const N: usize, O: SliceOpera
     match Differentiated(operation.clone()).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(step) => {
             let result = B::result(&operation, tensors.clone());
-            step.finish((tensors, result.clone()), result)
+            step.finish((tensors, O::NEEDS_RESULT.then(|| result.clone())), result)
         }
         OpsKind::UnTracked(step) => step.finish(B::result(&operation, tensors)),
     }
@@ -253,8 +287,8 @@ fn tracked<B: SliceKernels, C: CheckpointStrategy, const N: usize, O: SliceOpera
 struct Differentiated<O>(O);
 
 impl<B: SliceKernels, O: SliceOperation<N>, const N: usize> Backward<B, N> for Differentiated<O> {
-    /// Operands and result.
-    type State = ([FloatTensor<B>; N], FloatTensor<B>);
+    /// Operands and, if it is needed, the result.
+    type State = ([FloatTensor<B>; N], Option<FloatTensor<B>>);
 
     fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);

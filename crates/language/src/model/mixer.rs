@@ -165,11 +165,7 @@ impl Mixer {
     ) -> Tensor<3> {
         match self {
             Mixer::Attention(layer) => {
-                let (device, dtype) = (input.device(), input.dtype());
-                layer.forward_among(
-                    input,
-                    prepared.surroundings(layer, || layer.surroundings(documents, &device, dtype)),
-                )
+                layer.forward_among(input, prepared.surroundings(layer, || layer.surroundings(documents)))
             }
             Mixer::GatedLinearAttention(layer) => layer.forward(input, documents),
         }

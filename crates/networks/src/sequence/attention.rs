@@ -6,16 +6,23 @@
 //! y       = W_o [softmax(q_h k_g / √d) v_g]_h          g is the group of the head h
 //! ```
 //!
-//! A token sees itself and what is before it in its document, with a window of `n` the `n - 1` tokens before it. The softmax of
-//! training keeps `[heads, time, time]` numbers a row; without derivatives long rows are read in tiles.
+//! A token sees itself and what is before it in its document, with a window of `n` the `n - 1` tokens before it. Whole rows are read,
+//! forwards and backwards, by one operation on the projections as they stand ([`mathesis_algebra::causal_attention`]), which keeps
+//! no weights.
+
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, DType, Device, Tensor, TensorData, s};
+use burn::tensor::{Bool, Device, Tensor, TensorData, s};
+use mathesis_algebra::causal_attention::{self as kernel, Setting};
 use mathesis_algebra::random::Sequence;
+use mathesis_algebra::real::Real;
 use serde::{Deserialize, Serialize};
+
+use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
 
 use super::Documents;
 use super::linear::{Linear, LinearConfig, LinearKind};
@@ -149,12 +156,20 @@ pub struct Attention {
 
 /// Where the tokens of a batch stand and which they see: the same for all layers of one shape, and made once for them.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
-    rotation: Rotation,
-    hidden: Hidden,
+pub struct Surroundings(Arc<Places>);
+
+/// For each token of a row, of all rows or of one that is like all.
+#[derive(Debug)]
+struct Places {
+    time: usize,
+    /// The first token that it sees.
+    first_seen: Vec<usize>,
+    /// The codes of its position.
+    cosines: Vec<f32>,
+    sines: Vec<f32>,
 }
 
-/// Which tokens are not seen: these, `[rows, 1, time, time]`, or if none is given those that come later.
+/// Which tokens are not seen when a row grows: these, `[rows, 1, time, time]`, or if none is given those that come later.
 type Hidden = Option<Tensor<4, Bool>>;
 
 /// Keys and values of what has been read, row by row; rows may be of different lengths.
@@ -197,33 +212,26 @@ struct Row {
 impl Attention {
     /// All times at once, `[batch, time, width]` to the same shape; no document sees another.
     pub fn forward(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
-        let surroundings = self.surroundings(documents, &input.device(), input.dtype());
-        self.forward_among(input, &surroundings)
+        self.forward_among(input, &self.surroundings(documents))
     }
 
     /// What [`forward_among`](Self::forward_among) needs for such documents.
-    pub fn surroundings(&self, documents: &Documents, device: &Device, dtype: DType) -> Surroundings {
+    pub fn surroundings(&self, documents: &Documents) -> Surroundings {
         let [batch, time] = documents.shape();
         let whole = documents.are_whole();
         let rows = if whole { 1 } else { batch };
-        let (mut positions, mut hidden) = (Vec::new(), Vec::new());
-        let masked = !whole || self.window.is_some_and(|window| window < time);
+        let (mut positions, mut first_seen) = (Vec::new(), Vec::new());
         for row in 0..rows {
             let starts = if whole { &[0][..] } else { documents.starts(row) };
             let mut start = 0;
-            for query in 0..time {
-                start = if starts.binary_search(&query).is_ok() { query } else { start };
-                positions.push(query - start);
-                if masked {
-                    let first = self.first_seen(query).max(start);
-                    hidden.extend((0..time).map(|key| key < first || key > query));
-                }
+            for token in 0..time {
+                start = if starts.binary_search(&token).is_ok() { token } else { start };
+                positions.push(token - start);
+                first_seen.push(self.first_seen(token).max(start));
             }
         }
-        let rotation = Rotation::new(&self.rotary, self.head_width, &positions, time, device, dtype);
-        let hidden =
-            masked.then(|| Tensor::from_data(TensorData::new(hidden, [rows, 1, time, time]), device));
-        Surroundings { rotation, hidden }
+        let (cosines, sines) = self.rotary.codes(self.head_width, &positions);
+        Surroundings(Arc::new(Places { time, first_seen, cosines, sines }))
     }
 
     /// Whether [`surroundings`](Self::surroundings) of another layer are this layer's too.
@@ -234,9 +242,15 @@ impl Attention {
 
     /// The same with [`surroundings`](Self::surroundings) that were made before.
     pub fn forward_among(&self, input: Tensor<3>, surroundings: &Surroundings) -> Tensor<3> {
-        let (query, key, value) = self.projections(input, &surroundings.rotation);
-        let seen = self.attend(query, key, value, &surroundings.hidden);
-        self.output.forward(self.merge(seen))
+        let projected = [&self.query, &self.key, &self.value].map(|layer| layer.forward(input.clone()));
+        let operation = CausalAttention {
+            heads: self.heads,
+            groups: self.groups,
+            width: self.head_width,
+            places: surroundings.0.clone(),
+        };
+        let seen: Tensor<3> = apply_to_three(operation, projected.map(Tensor::into_dispatch));
+        self.output.forward(seen)
     }
 
     /// A state of rows that have read nothing.
@@ -337,6 +351,44 @@ impl Attention {
         });
         let data = TensorData::new(hidden.collect::<Vec<bool>>(), [1, 1, time, keys]);
         Some(Tensor::from_data(data, device))
+    }
+}
+
+/// What the queries see, of queries `[batch, time, heads · width]`, and keys and values `[batch, time, groups · width]`, all not rotated yet.
+#[derive(Clone, Debug)]
+struct CausalAttention {
+    heads: usize,
+    groups: usize,
+    width: usize,
+    places: Arc<Places>,
+}
+
+impl CausalAttention {
+    fn among<T: Real, R>(&self, act: impl FnOnce(&Setting<'_, T>) -> R) -> R {
+        let CausalAttention { heads, groups, width, ref places } = *self;
+        let wide = |codes: &[f32]| -> Vec<T> { codes.iter().map(|&code| T::literal(code.into())).collect() };
+        let (cosines, sines) = (wide(&places.cosines), wide(&places.sines));
+        let (time, first_seen) = (places.time, &places.first_seen);
+        act(&Setting { time, heads, groups, width, first_seen, cosines: &cosines, sines: &sines })
+    }
+}
+
+impl SliceOperation<3> for CausalAttention {
+    fn forward<T: Real>(&self, [queries, keys, values]: [Array<'_, T>; 3]) -> (Vec<T>, Vec<usize>) {
+        let seen = self.among(|setting| kernel::forward(setting, queries.values, keys.values, values.values));
+        (seen, queries.shape.to_vec())
+    }
+
+    fn backward<T: Real>(
+        &self,
+        operands: [Array<'_, T>; 3],
+        seen: Array<'_, T>,
+        gradient: &[T],
+        _: [bool; 3],
+    ) -> ArrayGradients<T, 3> {
+        let operands = operands.map(|operand| operand.values);
+        let gradients = self.among(|setting| kernel::backward(setting, operands, seen.values, gradient));
+        [gradients.queries, gradients.keys, gradients.values].map(Some)
     }
 }
 
@@ -536,5 +588,55 @@ mod tests {
             let input: Tensor<3> = draw([2, 4, WIDTH], &mut random, &device);
             assert_gradients(&layer, input, |layer, input| layer.forward(input, &documents));
         }
+    }
+
+    /// In single precision over several tiles of queries, against the layer read token by token in double precision.
+    #[test]
+    fn long_rows_are_read_in_tiles() {
+        let mut random = Sequence::new(5);
+        let device = Device::flex();
+        let (time, starts) = (150, vec![vec![0, 70, 71], vec![0, 149]]);
+        let documents = Documents::new(time, starts.clone()).unwrap();
+        for window in [None, Some(40)] {
+            let config = AttentionConfig { window, ..configs()[1] };
+            let layer = layer(&config, &device);
+            let input: Tensor<3> = draw([2, time, WIDTH], &mut random, &device);
+            let x = values(input.clone());
+            let mut expected = Vec::new();
+            for (row, starts) in starts.iter().enumerate() {
+                let ends = starts.iter().skip(1).copied().chain([time]);
+                for (&from, to) in starts.iter().zip(ends) {
+                    let at = |token: usize| (row * time + token) * WIDTH;
+                    expected.extend(reference(&layer, &x[at(from)..at(to)]));
+                }
+            }
+            assert_close(&values(layer.forward(input.clone(), &documents)), &expected, 1e-5);
+            let single = layer.map(&mut Single);
+            let given = single.forward(input.cast(burn::tensor::DType::F32), &documents);
+            assert_close(&values(given), &expected, 1e-4);
+        }
+    }
+
+    struct Single;
+
+    impl burn::module::ModuleMapper for Single {
+        fn map_float<const D: usize>(
+            &mut self,
+            parameter: burn::module::Param<Tensor<D>>,
+        ) -> burn::module::Param<Tensor<D>> {
+            parameter.map(|value| value.cast(burn::tensor::DType::F32))
+        }
+    }
+
+    /// Over a border of tiles.
+    #[test]
+    fn gradients_of_long_rows_are_those_of_finite_differences() {
+        let mut random = Sequence::new(6);
+        let device = Device::flex().autodiff();
+        let documents = Documents::new(70, vec![vec![0, 50]]).unwrap();
+        let config = AttentionConfig { window: Some(30), ..configs()[1] };
+        let layer = layer(&config, &device);
+        let input: Tensor<3> = draw([1, 70, WIDTH], &mut random, &device);
+        assert_gradients(&layer, input, |layer, input| layer.forward(input, &documents));
     }
 }

@@ -147,6 +147,24 @@ impl RotaryConfig {
     }
 }
 
+impl RotaryConfig {
+    /// The cosines and the sines, both times the factor of the codes, of the angles of all pairs of a head of even `width`, position by
+    /// position.
+    pub fn codes(&self, width: usize, positions: &[usize]) -> (Vec<f32>, Vec<f32>) {
+        let length = positions.iter().max().map_or(0, |last| last + 1);
+        let (frequencies, factor) = self.frequencies(width, length);
+        let (mut cosines, mut sines) = (Vec::new(), Vec::new());
+        for &position in positions {
+            for &frequency in &frequencies {
+                let (sine, cosine) = (position as f32 * frequency as f32).sin_cos();
+                cosines.push(cosine * factor as f32);
+                sines.push(sine * factor as f32);
+            }
+        }
+        (cosines, sines)
+    }
+}
+
 /// The rotations of some positions.
 #[derive(Clone, Debug)]
 pub struct Rotation {
@@ -165,16 +183,7 @@ impl Rotation {
         device: &Device,
         dtype: DType,
     ) -> Self {
-        let length = positions.iter().max().map_or(0, |last| last + 1);
-        let (frequencies, factor) = config.frequencies(width, length);
-        let (mut cosines, mut sines) = (Vec::new(), Vec::new());
-        for &position in positions {
-            for &frequency in &frequencies {
-                let (sine, cosine) = (position as f32 * frequency as f32).sin_cos();
-                cosines.push(cosine * factor as f32);
-                sines.push(sine * factor as f32);
-            }
-        }
+        let (cosines, sines) = config.codes(width, positions);
         let shape = [positions.len() / time.max(1), 1, time, width / 2];
         let tensor = |codes| Tensor::from_data(TensorData::new(codes, shape), (device, dtype));
         Rotation { cosines: tensor(cosines), sines: tensor(sines) }
