@@ -80,6 +80,9 @@ pub struct Arguments {
     /// With --json: logarithms of probabilities for each token, and for the K likeliest beside it.
     #[arg(long, value_name = "K", requires = "json")]
     log_probabilities: Option<usize>,
+    /// How the model's matrices are kept in memory; bf16 is half the memory, and half of what is read for a token.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Weights::F32)]
+    weights: Weights,
     /// Threads to use [default: one for each core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -89,6 +92,13 @@ pub struct Arguments {
     /// Do not tell how long it took.
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// A number format of matrices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Weights {
+    F32,
+    Bf16,
 }
 
 /// A prompt as it was given, and as tokens.
@@ -106,10 +116,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if given == 0 {
         return Err(Failure::input("nothing to go on from: give --prompt, --prompt-file or --messages"));
     }
+    mathesis_algebra::memory::keep_freed();
     use_threads(arguments.threads)?;
     listen_for_interrupts();
     let device = Device::flex();
-    let checkpoint = Checkpoint::read(&arguments.model, &device).map_err(Failure::input)?;
+    let mut checkpoint = Checkpoint::read(&arguments.model, &device).map_err(Failure::input)?;
+    if arguments.weights == Weights::Bf16 {
+        checkpoint.model = checkpoint.model.with_bfloat16_weights();
+    }
     let tokenizer = checkpoint
         .tokenizer
         .as_ref()

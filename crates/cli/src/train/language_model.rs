@@ -66,6 +66,7 @@ pub fn run(
     steps: Option<u64>,
     begin: Begin,
 ) -> Result<(), Failure> {
+    mathesis_algebra::memory::keep_freed();
     let run = stated.run;
     let span = plan.span();
     let refuse = |message: String| stated.refuse(message, &span);

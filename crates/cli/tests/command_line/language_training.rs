@@ -146,6 +146,10 @@ fn what_was_trained_goes_on_from_prompts() {
     assert_eq!(both["answers"].as_array().map(Vec::len), Some(2));
     assert_eq!(text(&both, 1, 0).trim_end(), alone.trim_end());
 
+    // Weights in half the memory.
+    let half = generate(&["--quiet", "--prompt", "7 + 8", "--max-tokens", "6", "--weights", "bf16"]);
+    assert!(!half.trim().is_empty());
+
     // Samples come from the seed.
     let drawn = |seed: &str| {
         let options = ["--prompt", "7 + 8", "--temperature", "2", "--samples", "3", "--seed", seed];
@@ -160,6 +164,7 @@ fn what_was_trained_goes_on_from_prompts() {
         (vec!["generate", "nowhere", "--prompt", "a"], "config.json"),
         (vec!["generate", "models/sums/model", "--chat", "--prompt", "a"], "chat template"),
         (vec!["generate", "models/sums/model", "--prompt", "a", "--top-p", "2"], "top-p"),
+        (vec!["generate", "models/sums/model", "--prompt", "a", "--weights", "f8"], "bf16"),
         (vec!["generate", "models/sums/model"], "prompt"),
     ] {
         let output = mathesis(folder.path(), &arguments);

@@ -1,6 +1,5 @@
 //! What every layer of a model gives, for finding the one that goes wrong.
 
-use burn::tensor::module::embedding;
 use burn::tensor::{Int, Tensor};
 use mathesis_networks::sequence::Documents;
 
@@ -11,7 +10,7 @@ impl LanguageModel {
     /// the names of these, for tokens `[batch, time]`.
     pub fn activations(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Vec<(String, Tensor<3>)> {
         let mut prepared = Prepared::default();
-        let mut hidden = embedding(self.embedding.weight.val(), tokens);
+        let mut hidden = self.embedding.of(tokens);
         let mut outputs = vec![("embedding".to_string(), hidden.clone())];
         for (number, block) in self.blocks.iter().enumerate() {
             let normed = block.mixer_norm.forward(hidden.clone());

@@ -15,9 +15,9 @@ mod config;
 mod mixer;
 mod presets;
 
-use burn::module::{Module, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::module::embedding;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::few_rows::rows_times_transposed;
 use mathesis_networks::sequence::Documents;
@@ -49,6 +49,14 @@ pub struct LanguageModel {
 struct Embedding {
     /// `[vocabulary, width]`.
     weight: Param<Tensor<2>>,
+}
+
+impl Embedding {
+    /// `[batch, time, width]` in single precision, or in the weights' if that is higher.
+    fn of(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        let embedded = embedding(self.weight.val(), tokens);
+        if embedded.dtype() == DType::BF16 { embedded.cast(DType::F32) } else { embedded }
+    }
 }
 
 #[derive(Module, Debug)]
@@ -144,7 +152,7 @@ impl LanguageModel {
     pub fn hidden(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Tensor<3> {
         assert_eq!(tokens.dims(), documents.shape(), "rows and times of the documents");
         let mut prepared = Prepared::default();
-        let embedded = embedding(self.embedding.weight.val(), tokens);
+        let embedded = self.embedding.of(tokens);
         let hidden = self.blocks.iter().fold(embedded, |hidden, block| {
             let mixed =
                 block.mixer.forward(block.mixer_norm.forward(hidden.clone()), documents, &mut prepared);
@@ -161,6 +169,21 @@ impl LanguageModel {
         }
     }
 
+    /// The matrix `[vocabulary, width]` that the logits are products with, if they are nothing else.
+    pub(crate) fn head_matrix(&self) -> Option<Tensor<2>> {
+        match &self.head {
+            None => Some(self.embedding.weight.val()),
+            Some(Linear::Dense(layer)) if layer.bias.is_none() => Some(layer.weight.val()),
+            Some(_) => None,
+        }
+    }
+
+    /// The model for inference with the embedding and the matrices of dense linear layers rounded to bfloat16: half the memory, and half of
+    /// what is read for a token. All else is computed as before, in single precision.
+    pub fn with_bfloat16_weights(self) -> Self {
+        self.map(&mut Rounding(Vec::new()))
+    }
+
     /// The state of rows that have read nothing.
     pub fn state(&self, rows: usize, device: &Device) -> State {
         State { blocks: self.blocks.iter().map(|block| block.mixer.state(rows, device)).collect(), rows }
@@ -172,13 +195,35 @@ impl LanguageModel {
     /// If the state has another number of rows.
     pub fn extend(&self, tokens: Tensor<2, Int>, state: &mut State) -> Tensor<3> {
         assert_eq!(tokens.dims()[0], state.rows, "rows of the state");
-        let embedded = embedding(self.embedding.weight.val(), tokens);
+        let embedded = self.embedding.of(tokens);
         let blocks = self.blocks.iter().zip(&mut state.blocks);
         let hidden = blocks.fold(embedded, |hidden, (block, state)| {
             let mixed = block.mixer.extend(block.mixer_norm.forward(hidden.clone()), state);
             block.channelled(hidden + mixed)
         });
         self.norm.forward(hidden)
+    }
+}
+
+/// Rounds matrices to bfloat16 where they are only multiplied with or looked up in; has the types of the modules that it is in.
+struct Rounding(Vec<String>);
+
+impl ModuleMapper for Rounding {
+    fn enter_module(&mut self, _: &str, kind: &str) {
+        self.0.push(kind.to_string());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.0.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let kind = self.0.last().map_or("", |kind| kind.trim_start_matches("Struct:"));
+        if D == 2 && ["Embedding", "DenseLinear"].contains(&kind) {
+            parameter.map(|matrix| matrix.cast(DType::BF16))
+        } else {
+            parameter
+        }
     }
 }
 

@@ -260,3 +260,37 @@ fn linear_layers_of_every_kind_make_models() {
         }
     }
 }
+
+/// Rounded matrices are multiplied exactly as if they were in single precision, a token and a whole row at a time.
+#[test]
+fn weights_in_bfloat16_are_the_rounded_model() {
+    struct Widening(usize);
+    impl ModuleMapper for Widening {
+        fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            self.0 += usize::from(parameter.val().dtype() == DType::BF16);
+            parameter.map(|value| value.cast(DType::F32))
+        }
+    }
+    let device = Device::flex();
+    for config in presets() {
+        let model = config.init(9, &device).unwrap();
+        let whole = |model: &LanguageModel| values(model.forward(tokens(2, 20, 3), &Documents::whole(2, 20)));
+        let parts = |model: &LanguageModel| {
+            let mut state = model.state(2, &device);
+            let read = model.extend(tokens(2, 20, 3), &mut state);
+            let next = model.extend(tokens(2, 1, 4), &mut state);
+            [values(model.logits(read)), values(model.logits(next))].concat()
+        };
+        let rounded = model.clone().with_bfloat16_weights();
+        let mut widening = Widening(0);
+        let widened = rounded.clone().map(&mut widening);
+        let dense: usize = config.layers().count() * 3 + 1 + usize::from(!config.tied);
+        assert!(widening.0 >= dense + 4, "{} matrices", widening.0);
+        assert_close(&whole(&rounded), &whole(&widened));
+        assert_close(&parts(&rounded), &parts(&widened));
+        let errors =
+            whole(&rounded).iter().zip(whole(&model)).map(|(a, b)| (a - b).abs()).collect::<Vec<_>>();
+        let largest = errors.iter().copied().fold(0.0, f32::max);
+        assert!(largest > 0.0 && largest < 0.5, "{largest}");
+    }
+}

@@ -15,7 +15,7 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor, TensorData};
-use pulp::Arch;
+use mathesis_algebra::real::vectorised;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -268,7 +268,6 @@ impl AdamwBackend for Flex {
         }
         let (mut parameter, mut first, mut second) = (whole(parameter), whole(first), whole(second));
         let gradient = whole(gradient);
-        let arch = Arch::new();
         let entries = parameter
             .storage_mut::<f32>()
             .par_chunks_mut(CHUNK)
@@ -276,7 +275,7 @@ impl AdamwBackend for Flex {
             .zip(first.storage_mut::<f32>().par_chunks_mut(CHUNK))
             .zip(second.storage_mut::<f32>().par_chunks_mut(CHUNK));
         entries.for_each(|(((parameter, gradient), first), second)| {
-            arch.dispatch(
+            vectorised(
                 #[inline(always)]
                 || update(parameter, gradient, first, second, constants),
             );
@@ -289,12 +288,11 @@ impl AdamwBackend for Flex {
             return composition::sum_of_squares::<Self>(tensor);
         }
         let tensor = whole(tensor);
-        let arch = Arch::new();
         let sums: Vec<f64> = tensor
             .storage::<f32>()
             .par_chunks(CHUNK)
             .map(|chunk| {
-                arch.dispatch(
+                vectorised(
                     #[inline(always)]
                     || squares(chunk),
                 )

@@ -407,10 +407,8 @@ impl<M: CausalModel> Course<M> {
 
 /// The part of a step's loss that is of one of its batches.
 fn loss_of<M: CausalModel>(model: &M, batch: &Batch, weight: f64, device: &Device) -> Tensor<1> {
-    let [rows, time] = batch.documents.shape();
-    let logits = model.forward(batch.inputs(device), &batch.documents);
-    let logits = logits.reshape([rows * time, model.vocabulary()]);
-    cross_entropy(logits, batch.flat_targets(device), batch.flat_weights(device) / weight)
+    let weights = batch.flat_weights(device) / weight;
+    model.loss(batch.inputs(device), &batch.documents, batch.flat_targets(device), weights)
 }
 
 fn check<M: CausalModel>(

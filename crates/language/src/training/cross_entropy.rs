@@ -13,7 +13,7 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use pulp::Arch;
+use mathesis_algebra::real::vectorised;
 use rayon::prelude::*;
 
 /// The weighted sum, `[1]`, of the cross-entropies of `logits` `[rows, vocabulary]` with `targets` `[rows]`, in nats. A row of
@@ -151,15 +151,18 @@ impl CrossEntropyKernels for Flex {
         let vocabulary = logits.shape()[1];
         let (targets, weights) = (whole_numbers(targets), values(&weights).to_vec());
         let logits = logits.to_contiguous();
-        let arch = Arch::new();
         let losses: Vec<f64> = values(&logits)
             .par_chunks(vocabulary)
             .zip(targets.par_iter().zip(&weights))
-            .map(
-                |(row, (&target, &weight))| {
-                    if weight == 0.0 { 0.0 } else { arch.dispatch(|| row_loss(row, target, weight)) }
-                },
-            )
+            .map(|(row, (&target, &weight))| {
+                if weight == 0.0 {
+                    return 0.0;
+                }
+                vectorised(
+                    #[inline(always)]
+                    || row_loss(row, target, weight),
+                )
+            })
             .collect();
         total(&losses)
     }
@@ -176,17 +179,19 @@ impl CrossEntropyKernels for Flex {
         let (targets, weights) = (whole_numbers(targets), values(&weights).to_vec());
         let logits = logits.to_contiguous();
         let mut gradient = vec![0.0_f32; shape.num_elements()];
-        let arch = Arch::new();
         let losses: Vec<f64> = values(&logits)
             .par_chunks(shape[1])
             .zip(gradient.par_chunks_mut(shape[1]))
             .zip(targets.par_iter().zip(&weights))
             .map(|((row, gradient), (&target, &weight))| {
                 if weight == 0.0 {
-                    0.0
-                } else {
-                    arch.dispatch(|| row_loss_and_gradient(row, target, weight, gradient))
+                    return 0.0;
                 }
+                gradient.copy_from_slice(row);
+                vectorised(
+                    #[inline(always)]
+                    || row_loss_and_gradient(gradient, target, weight),
+                )
             })
             .collect();
         let gradient = Self::float_from_data(TensorData::new(gradient, shape), &Default::default());
@@ -208,23 +213,23 @@ impl CrossEntropyKernels for Flex {
 }
 
 /// The values of a contiguous tensor in row-major order.
-fn values(tensor: &FloatTensor<Flex>) -> &[f32] {
+pub(super) fn values(tensor: &FloatTensor<Flex>) -> &[f32] {
     tensor.as_slice::<f32>().expect("values of a contiguous f32 tensor")
 }
 
-fn whole_numbers(tensor: IntTensor<Flex>) -> Vec<usize> {
+pub(super) fn whole_numbers(tensor: IntTensor<Flex>) -> Vec<usize> {
     let data = tensor.to_contiguous().into_data().convert::<i64>();
     data.as_slice::<i64>().expect("whole numbers").iter().map(|&number| number as usize).collect()
 }
 
 /// The sum in the order of the rows, which does not depend on the number of threads.
-fn total(losses: &[f64]) -> FloatTensor<Flex> {
+pub(super) fn total(losses: &[f64]) -> FloatTensor<Flex> {
     let sum = losses.iter().sum::<f64>() as f32;
     Flex::float_from_data(TensorData::new(vec![sum], [1]), &Default::default())
 }
 
 #[inline(always)]
-fn row_loss(row: &[f32], target: usize, weight: f32) -> f64 {
+pub(super) fn row_loss(row: &[f32], target: usize, weight: f32) -> f64 {
     let largest = maximum(row);
     let mut sums = [0.0_f32; LANES];
     let (blocks, rest) = row.as_chunks::<LANES>();
@@ -238,27 +243,27 @@ fn row_loss(row: &[f32], target: usize, weight: f32) -> f64 {
     f64::from(weight) * (normaliser - f64::from(row[target]))
 }
 
+/// The loss; the logits become its gradient.
 #[inline(always)]
-fn row_loss_and_gradient(row: &[f32], target: usize, weight: f32, gradient: &mut [f32]) -> f64 {
-    let largest = maximum(row);
+pub(super) fn row_loss_and_gradient(row: &mut [f32], target: usize, weight: f32) -> f64 {
+    let (largest, of_target) = (maximum(row), row[target]);
     let mut sums = [0.0_f32; LANES];
-    let (blocks, rest) = row.as_chunks::<LANES>();
-    let (gradient_blocks, gradient_rest) = gradient.as_chunks_mut::<LANES>();
-    for (block, gradient) in blocks.iter().zip(gradient_blocks) {
+    let (blocks, rest) = row.as_chunks_mut::<LANES>();
+    for block in blocks {
         for lane in 0..LANES {
-            gradient[lane] = exponential(block[lane] - largest);
-            sums[lane] += gradient[lane];
+            block[lane] = exponential(block[lane] - largest);
+            sums[lane] += block[lane];
         }
     }
     let mut sum = sums.iter().sum::<f32>();
-    for (z, gradient) in rest.iter().zip(gradient_rest) {
-        *gradient = exponential(z - largest);
-        sum += *gradient;
+    for z in rest {
+        *z = exponential(*z - largest);
+        sum += *z;
     }
     let factor = weight / sum;
-    gradient.iter_mut().for_each(|value| *value *= factor);
-    gradient[target] -= weight;
-    f64::from(weight) * (f64::from(sum).ln() + f64::from(largest) - f64::from(row[target]))
+    row.iter_mut().for_each(|value| *value *= factor);
+    row[target] -= weight;
+    f64::from(weight) * (f64::from(sum).ln() + f64::from(largest) - f64::from(of_target))
 }
 
 /// Independent sums, so that the compiler may use vectors.

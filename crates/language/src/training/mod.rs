@@ -1,7 +1,7 @@
 //! Training of language models.
 //!
 //! [`train`] takes a [`CausalModel`] through the batches of a [`Source`](crate::data::Source): softmax and
-//! [`cross_entropy`](cross_entropy::cross_entropy) in one pass, [`Adamw`] in one pass, a [`Schedule`], and a
+//! [`cross_entropy`](cross_entropy::cross_entropy) in one pass, with the head where that can be ([`linear_cross_entropy`]), [`Adamw`] in one pass, a [`Schedule`], and a
 //! [`Checkpoint`] every so many steps, from which a training goes on bit by bit as if it had never stopped.
 
 mod adamw;
@@ -9,6 +9,7 @@ mod checkpoint;
 mod course;
 pub mod cross_entropy;
 mod diagnosis;
+pub mod linear_cross_entropy;
 pub mod parameters;
 mod schedule;
 
@@ -36,6 +37,19 @@ pub trait CausalModel: Module {
     /// other document.
     fn forward(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Tensor<3>;
 
+    /// The sum of the cross-entropies of the logits with `targets` `[batch · time]`, each times its weight, `[batch · time]`.
+    fn loss(
+        &self,
+        tokens: Tensor<2, Int>,
+        documents: &Documents,
+        targets: Tensor<1, Int>,
+        weights: Tensor<1>,
+    ) -> Tensor<1> {
+        let places = targets.dims()[0];
+        let logits = self.forward(tokens, documents).reshape([places, self.vocabulary()]);
+        cross_entropy::cross_entropy(logits, targets, weights)
+    }
+
     /// What each layer gives, `[batch, time, width]` under its name, in the order in which they follow each other.
     fn activations(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Vec<(String, Tensor<3>)>;
 }
@@ -47,6 +61,27 @@ impl CausalModel for LanguageModel {
 
     fn forward(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Tensor<3> {
         LanguageModel::forward(self, tokens, documents)
+    }
+
+    fn loss(
+        &self,
+        tokens: Tensor<2, Int>,
+        documents: &Documents,
+        targets: Tensor<1, Int>,
+        weights: Tensor<1>,
+    ) -> Tensor<1> {
+        let hidden = self.hidden(tokens, documents);
+        let [batch, time, width] = hidden.dims();
+        match self.head_matrix() {
+            Some(matrix) => {
+                let hidden = hidden.reshape([batch * time, width]);
+                linear_cross_entropy::linear_cross_entropy(hidden, matrix, targets, weights)
+            }
+            None => {
+                let logits = self.logits(hidden).reshape([batch * time, self.config().vocabulary]);
+                cross_entropy::cross_entropy(logits, targets, weights)
+            }
+        }
     }
 
     fn activations(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Vec<(String, Tensor<3>)> {
