@@ -1,0 +1,184 @@
+"""The training step of a small dense language model: this project's, and JAX's compiled one, by turns in one run.
+
+    python against_jax.py EXAMPLE [--steps 30] [--rounds 3]
+
+EXAMPLE is the built example `training_step`. Both sides have the same shapes, the same mathematics and two threads; first the losses
+of some steps from equal weights are compared, then the times.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+parser = argparse.ArgumentParser()
+parser.add_argument("example")
+parser.add_argument("--steps", type=int, default=30)
+parser.add_argument("--rounds", type=int, default=3)
+parser.add_argument("--threads", type=int, default=2)
+arguments = parser.parse_args()
+
+# Before JAX is loaded: XLA takes its number of threads from the processors that the process may use.
+os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: arguments.threads]))
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+LAYERS, WIDTH, HEADS, HIDDEN, VOCABULARY, TIME, BATCH = 4, 256, 4, 688, 4096, 128, 8
+EPSILON, THETA = 1e-5, 10_000.0
+RATE, BETA_1, BETA_2, ADAM_EPSILON, DECAY, CLIP = 1e-3, 0.9, 0.95, 1e-8, 0.1, 1.0
+HEAD_WIDTH = WIDTH // HEADS
+
+
+def norm(x, weight):
+    return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + EPSILON) * weight
+
+
+def rotated(x, cosines, sines):
+    first, second = jnp.split(x, 2, axis=-1)
+    return jnp.concatenate([first * cosines - second * sines, second * cosines + first * sines], axis=-1)
+
+
+def attention(block, x):
+    batch, time, _ = x.shape
+    heads = lambda w: (x @ w.T).reshape(batch, time, HEADS, HEAD_WIDTH).transpose(0, 2, 1, 3)
+    frequencies = THETA ** (-2.0 * jnp.arange(HEAD_WIDTH // 2) / HEAD_WIDTH)
+    angles = jnp.arange(time)[:, None] * frequencies[None, :]
+    cosines, sines = jnp.cos(angles), jnp.sin(angles)
+    q, k, v = rotated(heads(block["query"]), cosines, sines), rotated(heads(block["key"]), cosines, sines), heads(block["value"])
+    scores = (q @ k.transpose(0, 1, 3, 2)) / np.sqrt(HEAD_WIDTH).astype(np.float32)
+    scores = jnp.where(jnp.tril(jnp.ones((time, time), bool)), scores, -jnp.inf)
+    seen = jax.nn.softmax(scores, axis=-1) @ v
+    return seen.transpose(0, 2, 1, 3).reshape(batch, time, WIDTH) @ block["output"].T
+
+
+def loss(parameters, tokens, targets):
+    hidden = parameters["embedding"][tokens]
+    for block in parameters["blocks"]:
+        hidden = hidden + attention(block, norm(hidden, block["mixer_norm"]))
+        x = norm(hidden, block["channel_norm"])
+        hidden = hidden + (jax.nn.silu(x @ block["gate"].T) * (x @ block["up"].T)) @ block["down"].T
+    logits = norm(hidden, parameters["norm"]) @ parameters["head"].T
+    logarithms = jax.nn.log_softmax(logits, axis=-1)
+    return -jnp.mean(jnp.take_along_axis(logarithms, targets[..., None], axis=-1))
+
+
+def step(parameters, first, second, number, tokens, targets):
+    value, gradients = jax.value_and_grad(loss)(parameters, tokens, targets)
+    length = jnp.sqrt(sum(jnp.sum(g * g) for g in jax.tree.leaves(gradients)))
+    factor = jnp.where(length > CLIP, CLIP / length, 1.0)
+    gradients = jax.tree.map(lambda g: g * factor, gradients)
+    first = jax.tree.map(lambda m, g: BETA_1 * m + (1 - BETA_1) * g, first, gradients)
+    second = jax.tree.map(lambda v, g: BETA_2 * v + (1 - BETA_2) * g * g, second, gradients)
+
+    def moved(p, m, v):
+        keep = 1 - RATE * DECAY if p.ndim > 1 else 1.0
+        m, v = m / (1 - BETA_1**number), v / (1 - BETA_2**number)
+        return keep * p - RATE * m / (jnp.sqrt(v) + ADAM_EPSILON)
+
+    return jax.tree.map(moved, parameters, first, second), first, second, value
+
+
+def drawn(random):
+    """Parameters in the order in which the example reads them."""
+    normal = lambda *shape: (0.02 * random.standard_normal(shape)).astype(np.float32)
+    ones = lambda: np.ones(WIDTH, np.float32)
+    blocks = []
+    embedding = normal(VOCABULARY, WIDTH)
+    for _ in range(LAYERS):
+        block = {"mixer_norm": ones()}
+        block |= {name: normal(WIDTH, WIDTH) for name in ["query", "key", "value", "output"]}
+        block |= {"channel_norm": ones(), "gate": normal(HIDDEN, WIDTH), "up": normal(HIDDEN, WIDTH)}
+        blocks.append(block | {"down": normal(WIDTH, HIDDEN)})
+    return {"embedding": embedding, "blocks": blocks, "norm": ones(), "head": normal(VOCABULARY, WIDTH)}
+
+
+def in_order(parameters):
+    yield parameters["embedding"]
+    for block in parameters["blocks"]:
+        for name in ["mixer_norm", "query", "key", "value", "output", "channel_norm", "gate", "up", "down"]:
+            yield block[name]
+    yield parameters["norm"]
+    yield parameters["head"]
+
+
+def milliseconds(work, count):
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        work()
+        times.append(1e3 * (time.perf_counter() - start))
+    return times
+
+
+random = np.random.default_rng(1)
+initial = drawn(random)
+tokens = random.integers(0, VOCABULARY, (BATCH, TIME), dtype=np.int32)
+targets = random.integers(0, VOCABULARY, (BATCH, TIME), dtype=np.int32)
+count = sum(leaf.size for leaf in jax.tree.leaves(initial))
+print(f"{count / 1e6:.2f} million parameters, {BATCH} rows of {TIME} tokens, {arguments.threads} threads, JAX {jax.__version__}")
+
+environment = os.environ | {"RAYON_NUM_THREADS": str(arguments.threads)}
+ours = subprocess.Popen([arguments.example], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+for leaf in in_order(initial):
+    ours.stdin.write(leaf.tobytes())
+ours.stdin.write(tokens.tobytes() + targets.tobytes())
+
+
+def ask(what, number):
+    """What our side answers: losses or milliseconds."""
+    ours.stdin.write(f"{what} {number}\n".encode())
+    ours.stdin.flush()
+    line = ours.stdout.readline()
+    if not line:
+        sys.exit("the example has ended")
+    return json.loads(line)
+
+
+forward = jax.jit(loss)
+compiled = jax.jit(step, donate_argnums=(0, 1, 2))
+zeros = lambda: jax.tree.map(jnp.zeros_like, initial)
+state = [jax.tree.map(jnp.array, initial), zeros(), zeros()]
+tokens, targets = jnp.array(tokens), jnp.array(targets)
+losses = []
+for number in range(1, 6):
+    *state, value = compiled(*state, jnp.float32(number), tokens, targets)
+    losses.append(float(value))
+given = ask("losses", 5)
+difference = max(abs(a - b) / abs(a) for a, b in zip(losses, given))
+print(f"losses of 5 steps: {losses[0]:.5f} to {losses[-1]:.5f}, relative difference at most {difference:.1e}")
+if difference > 1e-4:
+    sys.exit(f"the losses differ: {losses} and {given}")
+
+
+def step_of_jax():
+    *state[:], value = compiled(*state, jnp.float32(6), tokens, targets)
+    jax.block_until_ready((state, value))
+
+
+def forward_of_jax():
+    forward(state[0], tokens, targets).block_until_ready()
+
+
+times = {name: {"step": [], "forward": []} for name in ["JAX", "this project"]}
+milliseconds(step_of_jax, 3), milliseconds(forward_of_jax, 3)
+for _ in range(arguments.rounds):
+    for kind, work in [("step", step_of_jax), ("forward", forward_of_jax)]:
+        times["JAX"][kind] += milliseconds(work, arguments.steps)
+        times["this project"][kind] += ask(kind, arguments.steps)
+print(f"milliseconds, best (median) of {arguments.rounds} x {arguments.steps}, by turns:")
+print(f"{'':14} {'training step':>18} {'forward and loss':>18}")
+best = {}
+for name, kinds in times.items():
+    cells = [f"{min(t):.1f} ({statistics.median(t):.1f})" for t in kinds.values()]
+    print(f"{name:14} {cells[0]:>18} {cells[1]:>18}")
+    best[name] = [(min(t), statistics.median(t)) for t in kinds.values()]
+ratio = [[a / b for a, b in zip(*pair)] for pair in zip(best["this project"], best["JAX"])]
+cells = [f"{a:.2f} ({b:.2f})" for a, b in ratio]
+print(f"{'ratio':14} {cells[0]:>18} {cells[1]:>18}")
+ours.stdin.close()
+ours.wait()
