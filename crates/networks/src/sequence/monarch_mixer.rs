@@ -196,6 +196,9 @@ pub struct ImplicitFilter {
     channels: usize,
 }
 
+/// Lags that are computed at least: products of fewer rows are summed in another order, and the sines enlarge differences in the last bit.
+const LEAST: usize = 32;
+
 /// Layers with sines between them.
 #[derive(Module, Debug)]
 struct SineNetwork {
@@ -223,7 +226,8 @@ impl ImplicitFilter {
     fn of(&self, network: &SineNetwork, length: usize) -> Tensor<2> {
         let [longest, features] = self.positions.shape().dims();
         assert!(length <= longest, "a filter of {length} lags, at most {longest}");
-        let positions = self.positions.val().slice([0..length, 0..features]);
+        let computed = length.max(LEAST).min(longest);
+        let positions = self.positions.val().slice([0..computed, 0..features]);
         let (device, dtype) = (positions.device(), positions.dtype());
         let frequency: Tensor<2> = self.frequency.val().unsqueeze();
         let hidden = network
@@ -236,10 +240,10 @@ impl ImplicitFilter {
             |channel: usize| slow + (fast - slow) * channel as f64 / (self.channels - 1).max(1) as f64;
         let decays: Vec<f64> = (0..self.channels).map(decay).collect();
         let decays = Tensor::<2>::from_data(TensorData::new(decays, [1, self.channels]), (&device, dtype));
-        let times: Vec<f64> = (0..length).map(|t| -(t as f64) / (longest - 1) as f64).collect();
-        let times = Tensor::<2>::from_data(TensorData::new(times, [length, 1]), (&device, dtype));
+        let times: Vec<f64> = (0..computed).map(|t| -(t as f64) / (longest - 1) as f64).collect();
+        let times = Tensor::<2>::from_data(TensorData::new(times, [computed, 1]), (&device, dtype));
         let window = (times * decays).exp();
-        network.output.forward(hidden) * window
+        (network.output.forward(hidden) * window).slice([0..length, 0..self.channels])
     }
 }
 
