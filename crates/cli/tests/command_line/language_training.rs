@@ -140,11 +140,10 @@ channel-linear = { block-diagonal = { blocks = 4 } }";
     let again = trained(folder.path(), &["--steps", "8", "--threads", "1", "--restart"]);
     assert!(record["result"]["loss"].is_f64());
     assert_eq!(again["result"]["loss"], record["result"]["loss"]);
-    let report = std::fs::read_to_string(folder.path().join("runs/sums/run.json")).expect("a record");
-    assert!(
-        report.contains("\"validation-part\": 0.15") && report.contains("30.0 % of tokens hidden"),
-        "{report}"
-    );
+    let read =
+        |name: &str| std::fs::read_to_string(folder.path().join("runs/sums").join(name)).expect("read");
+    assert!(read("run.json").contains("\"validation-part\": 0.15"));
+    assert!(read("report.html").contains("30.0 % of tokens hidden"));
     let output = mathesis(folder.path(), &["generate", "models/sums/model", "--prompt", "7 + 8"]);
     assert_eq!(output.status.code(), Some(2), "{}", unbroken(&output));
     assert!(unbroken(&output).contains("on both sides"), "{}", unbroken(&output));

@@ -61,6 +61,8 @@ pub(super) fn check_output_deviation(deviation: Option<f64>, place: &str) -> Res
 }
 
 /// A channel layer.
+// A model has few of these, and each holds matrices: boxes would save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Module, Debug)]
 pub(super) enum ChannelLayer {
     SwiGlu(SwiGlu),

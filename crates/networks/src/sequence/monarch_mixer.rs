@@ -449,8 +449,9 @@ impl MonarchMixer {
                 .clone()
                 .slice([number..number + 1, time..all, 0..3 * width])
                 .reshape([TAPS - 1, 3 * width]);
-            let of_row =
-                |tensor: &Tensor<3>| tensor.clone().slice([number..number + 1]).reshape([time, width]);
+            let of_row = |tensor: &Tensor<3>| {
+                tensor.clone().slice([number..number + 1, 0..time, 0..width]).reshape([time, width])
+            };
             // Without a residual convolution the input itself need not be kept.
             for (read, new) in row.inputs.iter_mut().zip([&gated, &input]) {
                 *read = Tensor::cat(vec![read.clone(), of_row(new)], 0);
