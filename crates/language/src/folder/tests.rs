@@ -7,12 +7,13 @@ use mathesis_networks::sequence::attention::AttentionBias;
 use mathesis_networks::sequence::gated_linear_attention::GatedLinearAttentionConfig;
 use mathesis_networks::sequence::linear::LinearKind;
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
+use mathesis_networks::sequence::swiglu::SwiGluConfig;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::*;
 use crate::generation::Sampling;
-use crate::model::{BlockConfig, LanguageModelConfig, MixerConfig, Size};
+use crate::model::{BlockConfig, ChannelConfig, LanguageModelConfig, MixerConfig, Size};
 use crate::text::{ChatTemplate, Message, Tokenizer};
 
 fn size() -> Size {
@@ -50,6 +51,16 @@ fn configs() -> Vec<(&'static str, LanguageModelConfig)> {
     let mut ternary = hybrid.clone();
     ternary.blocks[0].linear = LinearKind::Ternary;
     ternary.blocks[1].linear = LinearKind::BlockDiagonal { blocks: 2 };
+    // A llama but for one choice that other programs have no word for.
+    let mut joined = llama();
+    joined.blocks[0].channel =
+        ChannelConfig::SwiGlu(SwiGluConfig { joined: true, ..SwiGluConfig::new(size().hidden) });
+    let mut block_diagonal_channels = llama();
+    block_diagonal_channels.blocks[0].channel_linear = Some(LinearKind::BlockDiagonal { blocks: 4 });
+    let mut four_mixers = LanguageModelConfig::matmul_free(size());
+    for other in [LanguageModelConfig::monarch_mixer(size(), 2), hybrid.clone()] {
+        four_mixers.blocks.extend(other.blocks);
+    }
     let yarn = RotaryScaling::Yarn {
         factor: 4.0,
         context: 16,
@@ -75,6 +86,13 @@ fn configs() -> Vec<(&'static str, LanguageModelConfig)> {
         ("mathesis", mixed),
         ("mathesis", hybrid),
         ("mathesis", ternary),
+        ("mathesis", joined),
+        ("mathesis", block_diagonal_channels),
+        ("mathesis", LanguageModelConfig::gated_linear_attention(size())),
+        ("mathesis", LanguageModelConfig::matmul_free(size())),
+        ("mathesis", LanguageModelConfig::monarch_mixer(size(), 4)),
+        ("mathesis", LanguageModelConfig::monarch_mixer_bert(size())),
+        ("mathesis", four_mixers),
         ("mathesis", scaled(RotaryScaling::Dynamic { factor: 2.0, context: 32 })),
     ]
 }

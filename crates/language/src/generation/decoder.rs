@@ -78,6 +78,9 @@ impl<'a> Decoder<'a> {
             return Err(GenerationError::Empty);
         }
         let config = self.model.config();
+        if !config.is_causal() {
+            return Err(GenerationError::NotCausal);
+        }
         if let Some(&token) = prompt.iter().find(|&&token| token as usize >= config.vocabulary) {
             return Err(GenerationError::Token { token, vocabulary: config.vocabulary });
         }

@@ -92,6 +92,11 @@ pub enum Finish {
 /// Why nothing is generated.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerationError {
+    /// The model sees both sides of a token.
+    #[error(
+        "the model sees tokens on both sides of a place, so it has no next one: expected one whose mixers are all causal"
+    )]
+    NotCausal,
     /// There is nothing to go on from.
     #[error("the prompt has no tokens; give at least one, such as the token that begins a text")]
     Empty,

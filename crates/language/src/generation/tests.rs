@@ -189,3 +189,40 @@ fn impossible_requests_are_refused_before_anything_is_answered() {
     let error = Decoder::new(&model(), &tokenizer(), &Device::flex()).check(&[258], &greedy(1)).unwrap_err();
     assert_eq!(error.to_string(), "the token 258 is not among the 258 of the model");
 }
+
+/// Rows of unequal lengths go on together, whatever the mixer remembers.
+#[test]
+fn every_mixer_answers_together_as_alone() {
+    let size =
+        Size { vocabulary: 258, width: 16, hidden: 24, layers: 2, heads: 4, key_value_heads: 2, context: 48 };
+    let greedy = greedy(8);
+    for mut config in [
+        LanguageModelConfig::gated_linear_attention(size),
+        LanguageModelConfig::matmul_free(size),
+        LanguageModelConfig::monarch_mixer(size, 4),
+    ] {
+        config.deviation = 0.4;
+        let model = config.init(1, &Device::flex()).unwrap();
+        let tokens = |texts: &[&str]| -> Vec<Vec<u32>> {
+            let answers =
+                generate(&model, &tokenizer(), &prompts(texts), &greedy, &Device::flex(), &mut |_, _, _| {
+                    ControlFlow::Continue(())
+                });
+            answers.unwrap().into_iter().map(|samples| samples[0].tokens.clone()).collect()
+        };
+        let texts = ["a", "one two", "some longer text"];
+        let alone: Vec<Vec<u32>> = texts.iter().flat_map(|text| tokens(&[text])).collect();
+        assert_eq!(tokens(&texts), alone, "{config:?}");
+    }
+}
+
+#[test]
+fn models_over_both_sides_have_no_next_token() {
+    let size =
+        Size { vocabulary: 258, width: 16, hidden: 24, layers: 2, heads: 4, key_value_heads: 2, context: 48 };
+    let model = LanguageModelConfig::monarch_mixer_bert(size).init(1, &Device::flex()).unwrap();
+    let tokenizer = tokenizer();
+    let mut decoder = Decoder::new(&model, &tokenizer, &Device::flex());
+    let refused = decoder.begin(&[1, 2], &greedy(3)).unwrap_err();
+    assert!(matches!(refused, GenerationError::NotCausal), "{refused}");
+}

@@ -9,10 +9,15 @@ use mathesis_networks::sequence::gated_linear_attention::{
     GatedLinearAttention, GatedLinearAttentionConfig, GatedLinearAttentionState,
 };
 use mathesis_networks::sequence::linear::{LinearConfig, LinearKind};
+use mathesis_networks::sequence::linear_gated_recurrent_unit::{
+    LinearGatedRecurrentUnit, LinearGatedRecurrentUnitConfig, LinearGatedRecurrentUnitState, Variant,
+};
+use mathesis_networks::sequence::monarch_mixer::{MonarchMixer, MonarchMixerConfig, MonarchMixerState};
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use super::channel::check_output_deviation;
 
 /// Which mixer, and its shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,11 +27,26 @@ pub enum MixerConfig {
     Attention(AttentionConfig),
     /// Linear attention whose state decays by gates, and its relatives.
     GatedLinearAttention(GatedLinearAttentionConfig),
+    /// A recurrence of each channel by itself, with a forget gate.
+    LinearGatedRecurrentUnit(LinearGatedRecurrentUnitConfig),
+    /// Gated convolutions as long as the row, causal or over both sides.
+    Monarch(MonarchMixerConfig),
 }
 
 impl MixerConfig {
-    /// What is wrong with it; keys are named with this beginning.
-    pub(super) fn check(&self, place: &str, width: usize) -> Result<(), ConfigError> {
+    /// Whether what it gives at a time depends on no later one.
+    pub fn is_causal(&self) -> bool {
+        !matches!(self, MixerConfig::Monarch(MonarchMixerConfig { causal: false, .. }))
+    }
+
+    /// Whether its forget gates have a lower bound that grows with depth.
+    pub(super) fn has_lower_bound(&self) -> bool {
+        let released = |config: &LinearGatedRecurrentUnitConfig| config.variant == Variant::Released;
+        matches!(self, MixerConfig::LinearGatedRecurrentUnit(config) if released(config))
+    }
+
+    /// What is wrong with it in a model for rows of `context` tokens; keys are named with this beginning.
+    pub(super) fn check(&self, place: &str, width: usize, context: usize) -> Result<(), ConfigError> {
         match self {
             MixerConfig::Attention(config) => check_attention(config, place, width),
             MixerConfig::GatedLinearAttention(config) => config.check(width).map_err(|error| ConfigError {
@@ -34,6 +54,13 @@ impl MixerConfig {
                 value: "gated-linear-attention".into(),
                 expected: format!("a shape that fits the width ({error})"),
             }),
+            MixerConfig::LinearGatedRecurrentUnit(config) => {
+                let epsilon = config.norm_epsilon;
+                let fine = epsilon.is_finite() && epsilon >= 0.0;
+                ConfigError::unless(fine, place, "norm-epsilon", epsilon, "a number of at least 0")?;
+                check_output_deviation(config.output_deviation, place)
+            }
+            MixerConfig::Monarch(config) => check_monarch(config, place, context),
         }
     }
 
@@ -48,6 +75,8 @@ impl MixerConfig {
                 all.extend(linears.output_gate);
                 all
             }
+            MixerConfig::LinearGatedRecurrentUnit(config) => config.linears(width, kind).to_vec(),
+            MixerConfig::Monarch(config) => config.linears(width, kind).to_vec(),
         }
     }
 
@@ -56,6 +85,8 @@ impl MixerConfig {
         let gains = match self {
             MixerConfig::Attention(_) => 0,
             MixerConfig::GatedLinearAttention(config) => config.channels(width)[1],
+            MixerConfig::LinearGatedRecurrentUnit(config) => return config.parameters(width, kind),
+            MixerConfig::Monarch(config) => return config.parameters(width, kind),
         };
         gains + self.linears(width, kind).iter().map(LinearConfig::parameters).sum::<usize>()
     }
@@ -76,6 +107,17 @@ fn check_attention(config: &AttentionConfig, place: &str, width: usize) -> Resul
     unless(even, "head-width", head_width.to_string(), "an even number")?;
     unless(window != Some(0), "window", "0".into(), "at least 1")?;
     check_rotary(&config.rotary, &format!("{place}.rotary"), head_width)
+}
+
+fn check_monarch(config: &MonarchMixerConfig, place: &str, context: usize) -> Result<(), ConfigError> {
+    let MonarchMixerConfig { longest, filter, .. } = *config;
+    let expected = format!("at least 2, and at least the context, {context}");
+    ConfigError::unless(longest >= context.max(2), place, "longest", longest, &expected)?;
+    let place = &format!("{place}.filter");
+    ConfigError::unless(filter.bands > 0, place, "bands", filter.bands, "at least 1")?;
+    ConfigError::unless(filter.order > 0, place, "order", filter.order, "at least 1")?;
+    let fine = filter.frequency.is_finite();
+    ConfigError::unless(fine, place, "frequency", filter.frequency, "a number")
 }
 
 fn check_rotary(rotary: &RotaryConfig, place: &str, head_width: usize) -> Result<(), ConfigError> {
@@ -122,6 +164,8 @@ fn check_rotary(rotary: &RotaryConfig, place: &str, head_width: usize) -> Result
 pub(super) enum Mixer {
     Attention(Attention),
     GatedLinearAttention(GatedLinearAttention),
+    LinearGatedRecurrentUnit(LinearGatedRecurrentUnit),
+    Monarch(MonarchMixer),
 }
 
 /// The state of a mixer.
@@ -130,6 +174,8 @@ pub(super) enum Mixer {
 pub(super) enum MixerState {
     Attention(AttentionState),
     GatedLinearAttention(GatedLinearAttentionState),
+    LinearGatedRecurrentUnit(LinearGatedRecurrentUnitState),
+    Monarch(MonarchMixerState),
 }
 
 /// What mixers of one pass have made that later ones use again.
@@ -154,12 +200,20 @@ impl Mixer {
             MixerConfig::GatedLinearAttention(config) => {
                 Mixer::GatedLinearAttention(config.init(width, kind, deviation, random, device))
             }
+            MixerConfig::LinearGatedRecurrentUnit(config) => {
+                Mixer::LinearGatedRecurrentUnit(config.init(width, kind, deviation, random, device))
+            }
+            MixerConfig::Monarch(config) => {
+                Mixer::Monarch(config.init(width, kind, deviation, random, device))
+            }
         }
     }
 
+    /// `lower_bound` is that of the forget gates in this layer.
     pub fn forward<'a>(
         &'a self,
         input: Tensor<3>,
+        lower_bound: Option<Tensor<1>>,
         documents: &Documents,
         prepared: &mut Prepared<'a>,
     ) -> Tensor<3> {
@@ -172,6 +226,8 @@ impl Mixer {
                 )
             }
             Mixer::GatedLinearAttention(layer) => layer.forward(input, documents),
+            Mixer::LinearGatedRecurrentUnit(layer) => layer.forward(input, lower_bound, documents),
+            Mixer::Monarch(layer) => layer.forward(input, documents),
         }
     }
 
@@ -179,17 +235,30 @@ impl Mixer {
         match self {
             Mixer::Attention(layer) => MixerState::Attention(layer.state(rows, device)),
             Mixer::GatedLinearAttention(layer) => MixerState::GatedLinearAttention(layer.state(rows, device)),
+            Mixer::LinearGatedRecurrentUnit(layer) => {
+                MixerState::LinearGatedRecurrentUnit(layer.state(rows, device))
+            }
+            Mixer::Monarch(layer) => MixerState::Monarch(layer.state(rows, device)),
         }
     }
 
     /// # Panics
     /// If the state is one of another kind of mixer.
-    pub fn extend(&self, input: Tensor<3>, state: &mut MixerState) -> Tensor<3> {
+    pub fn extend(
+        &self,
+        input: Tensor<3>,
+        lower_bound: Option<Tensor<1>>,
+        state: &mut MixerState,
+    ) -> Tensor<3> {
         match (self, state) {
             (Mixer::Attention(layer), MixerState::Attention(state)) => layer.extend(input, state),
             (Mixer::GatedLinearAttention(layer), MixerState::GatedLinearAttention(state)) => {
                 layer.extend(input, state)
             }
+            (Mixer::LinearGatedRecurrentUnit(layer), MixerState::LinearGatedRecurrentUnit(state)) => {
+                layer.extend(input, lower_bound, state)
+            }
+            (Mixer::Monarch(layer), MixerState::Monarch(state)) => layer.extend(input, state),
             _ => panic!("the state is that of another kind of mixer"),
         }
     }
@@ -200,22 +269,38 @@ impl MixerState {
         match self {
             MixerState::Attention(state) => MixerState::Attention(state.select(rows)),
             MixerState::GatedLinearAttention(state) => MixerState::GatedLinearAttention(state.select(rows)),
+            MixerState::LinearGatedRecurrentUnit(state) => {
+                MixerState::LinearGatedRecurrentUnit(state.select(rows))
+            }
+            MixerState::Monarch(state) => MixerState::Monarch(state.select(rows)),
         }
     }
 
     /// States of one mixer.
+    ///
+    /// # Panics
+    /// If there is none, or they are of different kinds.
     pub fn join(states: Vec<Self>) -> Self {
-        let (mut attention, mut gated) = (Vec::new(), Vec::new());
-        for state in states {
-            match state {
-                MixerState::Attention(state) => attention.push(state),
-                MixerState::GatedLinearAttention(state) => gated.push(state),
-            }
+        /// All states as ones of the kind that the first one has.
+        macro_rules! joined {
+            ($kind:ident, $state:ident) => {{
+                let of_kind = |state| match state {
+                    MixerState::$kind(state) => state,
+                    _ => panic!("states of different kinds of mixers"),
+                };
+                MixerState::$kind($state::join(states.into_iter().map(of_kind).collect()))
+            }};
         }
-        assert!(attention.is_empty() || gated.is_empty(), "states of different kinds of mixers");
-        match gated.is_empty() {
-            true => MixerState::Attention(AttentionState::join(attention)),
-            false => MixerState::GatedLinearAttention(GatedLinearAttentionState::join(gated)),
+        match states.first() {
+            Some(MixerState::Attention(_)) => joined!(Attention, AttentionState),
+            Some(MixerState::GatedLinearAttention(_)) => {
+                joined!(GatedLinearAttention, GatedLinearAttentionState)
+            }
+            Some(MixerState::LinearGatedRecurrentUnit(_)) => {
+                joined!(LinearGatedRecurrentUnit, LinearGatedRecurrentUnitState)
+            }
+            Some(MixerState::Monarch(_)) => joined!(Monarch, MonarchMixerState),
+            None => panic!("no states to join"),
         }
     }
 }

@@ -77,6 +77,14 @@ impl LinearConfig {
         }
     }
 
+    /// The number of weights alone: no biases, no gains of norms.
+    pub fn weights(&self) -> usize {
+        match self.kind {
+            LinearKind::Dense | LinearKind::Ternary => self.outputs * self.inputs,
+            LinearKind::BlockDiagonal { blocks } => self.outputs * (self.inputs / blocks.max(1)),
+        }
+    }
+
     /// The number of weights and biases.
     pub fn parameters(&self) -> usize {
         match self.kind {
