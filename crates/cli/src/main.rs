@@ -8,6 +8,7 @@ mod eval;
 mod experiments;
 mod failure;
 mod generate;
+mod local_model;
 mod make;
 mod outcome;
 mod papers;

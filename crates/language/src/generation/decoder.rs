@@ -10,7 +10,7 @@ use crate::model::{LanguageModel, State};
 use crate::text::{TextStream, Tokenizer};
 
 /// Tokens of a prompt that are read at a time: enough for large matrix products, and few enough for the memory that they take.
-const CHUNK: usize = 512;
+pub(super) const CHUNK: usize = 512;
 
 /// Sequences that are being generated.
 pub struct Decoder<'a> {
@@ -210,7 +210,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-fn rows_of_tokens(rows: &[&[u32]], device: &Device) -> Tensor<2, Int> {
+pub(super) fn rows_of_tokens(rows: &[&[u32]], device: &Device) -> Tensor<2, Int> {
     let time = rows.first().map_or(0, |row| row.len());
     let tokens: Vec<i64> = rows.iter().flat_map(|row| row.iter().map(|&token| i64::from(token))).collect();
     Tensor::from_data(TensorData::new(tokens, [rows.len(), time]), device)

@@ -4,9 +4,10 @@
 //! answered. Each prompt is read once, whatever the number of its samples, and by itself; then all rows go on together, each from
 //! its own place, so that prompts need not be of equal length. What a sample becomes depends on the seed, the number of the prompt
 //! and that of the sample, not on what else is answered beside it, but for rounding: sums of products in batches of different size
-//! may differ in their last digit.
+//! may differ in their last digit. [`log_likelihoods`] chooses nothing: it says how likely continuations are that are there already.
 
 mod decoder;
+mod likelihood;
 mod sampling;
 mod stop;
 
@@ -16,6 +17,7 @@ use burn::tensor::Device;
 use serde::Serialize;
 
 pub use decoder::{Decoder, Event};
+pub use likelihood::log_likelihoods;
 pub use sampling::{LogProbability, Sampling};
 
 use crate::model::LanguageModel;

@@ -226,3 +226,33 @@ fn models_over_both_sides_have_no_next_token() {
     let refused = decoder.begin(&[1, 2], &greedy(3)).unwrap_err();
     assert!(matches!(refused, GenerationError::NotCausal), "{refused}");
 }
+
+/// Continuations beside each other, with a prompt read once, against one pass over prompt and continuation for each.
+#[test]
+fn likelihoods_are_those_of_single_passes_whatever_is_beside() {
+    let (model, device) = (model(), Device::flex());
+    let prompt = prompts(&["What is it?"]).remove(0);
+    let texts = [" A", " 12", " a long answer, of more tokens than a step", "x", " none of these, or so"];
+    let continuations = prompts(&texts);
+    let together = log_likelihoods(&model, &prompt, &continuations, 2, &device).unwrap();
+    for (continuation, found) in continuations.iter().zip(&together) {
+        assert_eq!(found.len(), continuation.len());
+        let mut history = prompt.clone();
+        for (&token, found) in continuation.iter().zip(found) {
+            let logits = logits(&model, &history);
+            let greatest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+            let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - greatest).exp()).sum();
+            let expected = f64::from(logits[token as usize]) - greatest - sum.ln();
+            assert!((found.chosen.value - expected).abs() < 1e-4, "{} and {expected}", found.chosen.value);
+            assert!(found.top.len() == 2 && found.top[0].value >= found.chosen.value - 1e-9);
+            history.push(token);
+        }
+        let alone = log_likelihoods(&model, &prompt, std::slice::from_ref(continuation), 0, &device).unwrap();
+        let sum = |found: &[TokenLogProbability]| found.iter().map(|token| token.chosen.value).sum::<f64>();
+        assert!((sum(&alone[0]) - sum(found)).abs() < 1e-4);
+    }
+    assert!(log_likelihoods(&model, &prompt, &[vec![], vec![300]], 0, &device).is_err());
+    assert!(log_likelihoods(&model, &[], &continuations, 0, &device).is_err());
+    assert!(log_likelihoods(&model, &prompt, &[vec![1; 60]], 0, &device).is_err());
+    assert!(log_likelihoods(&model, &prompt, &[vec![]], 0, &device).unwrap()[0].is_empty());
+}
