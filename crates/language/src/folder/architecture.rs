@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 use mathesis_networks::sequence::attention::{AttentionBias, AttentionConfig};
 use mathesis_networks::sequence::linear::LinearKind;
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
@@ -74,6 +75,7 @@ fn published(keys: &Keys<'_>, kind: &str) -> Result<LanguageModelConfig, FolderE
         mixer: MixerConfig::Attention(AttentionConfig { window, ..attention }),
         channel: ChannelConfig::SwiGlu(channel),
         linear: LinearKind::Dense,
+        arithmetic: Arithmetic::F32,
     };
     Ok(LanguageModelConfig {
         vocabulary: keys.needed_whole("vocab_size")?,
@@ -198,8 +200,8 @@ pub(super) fn written(config: &LanguageModelConfig, format: NumberFormat) -> Map
 fn published_form(config: &LanguageModelConfig) -> Option<Value> {
     let attentions: Vec<AttentionConfig> = config
         .layers()
-        .map(|block| match (&block.mixer, &block.linear) {
-            (MixerConfig::Attention(attention), LinearKind::Dense) => Some(*attention),
+        .map(|block| match (&block.mixer, &block.linear, block.arithmetic) {
+            (MixerConfig::Attention(attention), LinearKind::Dense, Arithmetic::F32) => Some(*attention),
             _ => None,
         })
         .collect::<Option<_>>()?;

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::sequence::linear::{LinearConfig, LinearKind};
 use mathesis_networks::sequence::swiglu::{SwiGlu, SwiGluConfig};
@@ -60,6 +61,13 @@ impl ChannelLayer {
             ChannelConfig::SwiGlu(config) => {
                 ChannelLayer::SwiGlu(config.init(width, kind, deviation, random, device))
             }
+        }
+    }
+
+    /// With packed weights where they are of few bits.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        match self {
+            ChannelLayer::SwiGlu(layer) => Ok(ChannelLayer::SwiGlu(layer.packed()?)),
         }
     }
 

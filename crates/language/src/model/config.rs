@@ -1,5 +1,6 @@
 //! What a model is made of, as a value that stands in TOML or JSON.
 
+use mathesis_networks::sequence::arithmetic::{Arithmetic, Scope};
 use mathesis_networks::sequence::linear::{LinearConfig, LinearKind};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,28 @@ pub struct BlockConfig {
     /// The kind of the linear layers in both.
     #[serde(default)]
     pub linear: LinearKind,
+    /// What products of matrices are computed in; other than 32 bits only where linear layers are dense.
+    #[serde(default, skip_serializing_if = "Arithmetic::is_f32")]
+    pub arithmetic: Arithmetic,
+}
+
+impl BlockConfig {
+    /// The kind of linear layers with their arithmetic.
+    pub(super) fn kind(&self) -> LinearKind {
+        match self.arithmetic {
+            Arithmetic::F32 => self.linear,
+            other => LinearKind::In(other),
+        }
+    }
+
+    fn check_arithmetic(&self, place: &str) -> Result<(), ConfigError> {
+        let (arithmetic, attention) = (self.arithmetic, matches!(self.mixer, MixerConfig::Attention(_)));
+        let fine = arithmetic == Arithmetic::F32 || self.linear == LinearKind::Dense;
+        let expected = "f32, as linear layers are not dense";
+        ConfigError::unless(fine, place, "arithmetic", arithmetic, expected)?;
+        let fine = attention || !matches!(arithmetic, Arithmetic::LMul { scope: Scope::Attention, .. });
+        ConfigError::unless(fine, place, "arithmetic", arithmetic, "another, as the mixer is no attention")
+    }
 }
 
 fn norm_epsilon() -> f64 {
@@ -108,6 +131,12 @@ impl LanguageModelConfig {
         self.blocks.iter().flat_map(|block| std::iter::repeat_n(block, block.repeat))
     }
 
+    /// The same with all blocks in this arithmetic.
+    pub fn in_arithmetic(mut self, arithmetic: Arithmetic) -> Self {
+        self.blocks.iter_mut().for_each(|block| block.arithmetic = arithmetic);
+        self
+    }
+
     /// Whether this describes a model.
     ///
     /// # Errors
@@ -135,6 +164,7 @@ impl LanguageModelConfig {
             ConfigError::unless(fine, &place, "repeat", block.repeat, &format!("at most {MOST_BLOCKS}"))?;
             block.mixer.check(&format!("{place}.mixer"), width)?;
             block.channel.check(&format!("{place}.channel"))?;
+            block.check_arithmetic(&place)?;
             if let LinearKind::BlockDiagonal { blocks } = block.linear {
                 let (mixer, channel) =
                     (block.mixer.linears(width, block.linear), block.channel.linears(width, block.linear));
@@ -156,8 +186,8 @@ impl LanguageModelConfig {
             .blocks
             .iter()
             .map(|block| {
-                let layers = block.mixer.parameters(self.width, block.linear)
-                    + block.channel.parameters(self.width, block.linear);
+                let layers = block.mixer.parameters(self.width, block.kind())
+                    + block.channel.parameters(self.width, block.kind());
                 block.repeat * (layers + 2 * self.width)
             })
             .sum();

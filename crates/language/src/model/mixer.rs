@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::sequence::Documents;
 use mathesis_networks::sequence::attention::{Attention, AttentionConfig, AttentionState, Surroundings};
@@ -10,6 +11,9 @@ use mathesis_networks::sequence::gated_linear_attention::{
 };
 use mathesis_networks::sequence::linear::{LinearConfig, LinearKind};
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
+use mathesis_networks::sequence::tensor_attention::{
+    TensorAttention, TensorAttentionConfig, TensorAttentionState,
+};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -22,6 +26,8 @@ pub enum MixerConfig {
     Attention(AttentionConfig),
     /// Linear attention whose state decays by gates, and its relatives.
     GatedLinearAttention(GatedLinearAttentionConfig),
+    /// Attention to pairs and longer tuples of tokens.
+    TensorAttention(TensorAttentionConfig),
 }
 
 impl MixerConfig {
@@ -33,6 +39,11 @@ impl MixerConfig {
                 key: place.into(),
                 value: "gated-linear-attention".into(),
                 expected: format!("a shape that fits the width ({error})"),
+            }),
+            MixerConfig::TensorAttention(config) => config.check().map_err(|error| ConfigError {
+                key: place.into(),
+                value: "tensor-attention".into(),
+                expected: format!("a shape that can be computed ({error})"),
             }),
         }
     }
@@ -48,13 +59,14 @@ impl MixerConfig {
                 all.extend(linears.output_gate);
                 all
             }
+            MixerConfig::TensorAttention(config) => config.linears(width, kind).to_vec(),
         }
     }
 
     /// The number of weights and biases.
     pub(super) fn parameters(&self, width: usize, kind: LinearKind) -> usize {
         let gains = match self {
-            MixerConfig::Attention(_) => 0,
+            MixerConfig::Attention(_) | MixerConfig::TensorAttention(_) => 0,
             MixerConfig::GatedLinearAttention(config) => config.channels(width)[1],
         };
         gains + self.linears(width, kind).iter().map(LinearConfig::parameters).sum::<usize>()
@@ -122,6 +134,7 @@ fn check_rotary(rotary: &RotaryConfig, place: &str, head_width: usize) -> Result
 pub(super) enum Mixer {
     Attention(Attention),
     GatedLinearAttention(GatedLinearAttention),
+    TensorAttention(TensorAttention),
 }
 
 /// The state of a mixer.
@@ -130,6 +143,7 @@ pub(super) enum Mixer {
 pub(super) enum MixerState {
     Attention(AttentionState),
     GatedLinearAttention(GatedLinearAttentionState),
+    TensorAttention(TensorAttentionState),
 }
 
 /// What mixers of one pass have made that later ones use again.
@@ -154,7 +168,19 @@ impl Mixer {
             MixerConfig::GatedLinearAttention(config) => {
                 Mixer::GatedLinearAttention(config.init(width, kind, deviation, random, device))
             }
+            MixerConfig::TensorAttention(config) => {
+                Mixer::TensorAttention(config.init(width, kind, deviation, random, device))
+            }
         }
+    }
+
+    /// With packed weights where they are of few bits.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(match self {
+            Mixer::Attention(layer) => Mixer::Attention(layer.packed()?),
+            Mixer::GatedLinearAttention(layer) => Mixer::GatedLinearAttention(layer.packed()?),
+            Mixer::TensorAttention(layer) => Mixer::TensorAttention(layer.packed()?),
+        })
     }
 
     pub fn forward<'a>(
@@ -172,6 +198,7 @@ impl Mixer {
                 )
             }
             Mixer::GatedLinearAttention(layer) => layer.forward(input, documents),
+            Mixer::TensorAttention(layer) => layer.forward(input, documents),
         }
     }
 
@@ -179,6 +206,7 @@ impl Mixer {
         match self {
             Mixer::Attention(layer) => MixerState::Attention(layer.state(rows, device)),
             Mixer::GatedLinearAttention(layer) => MixerState::GatedLinearAttention(layer.state(rows, device)),
+            Mixer::TensorAttention(layer) => MixerState::TensorAttention(layer.state(rows, device)),
         }
     }
 
@@ -190,6 +218,7 @@ impl Mixer {
             (Mixer::GatedLinearAttention(layer), MixerState::GatedLinearAttention(state)) => {
                 layer.extend(input, state)
             }
+            (Mixer::TensorAttention(layer), MixerState::TensorAttention(state)) => layer.extend(input, state),
             _ => panic!("the state is that of another kind of mixer"),
         }
     }
@@ -200,23 +229,34 @@ impl MixerState {
         match self {
             MixerState::Attention(state) => MixerState::Attention(state.select(rows)),
             MixerState::GatedLinearAttention(state) => MixerState::GatedLinearAttention(state.select(rows)),
+            MixerState::TensorAttention(state) => MixerState::TensorAttention(state.select(rows)),
         }
     }
 
     /// States of one mixer.
+    ///
+    /// # Panics
+    /// If there is none, or they are states of different kinds of mixers.
     pub fn join(states: Vec<Self>) -> Self {
-        let (mut attention, mut gated) = (Vec::new(), Vec::new());
-        for state in states {
-            match state {
-                MixerState::Attention(state) => attention.push(state),
-                MixerState::GatedLinearAttention(state) => gated.push(state),
-            }
+        macro_rules! joined {
+            ($($kind:ident of $state:ident),*) => {
+                match states.first() {
+                    $(Some(MixerState::$kind(_)) => {
+                        let state = |state: MixerState| match state {
+                            MixerState::$kind(state) => state,
+                            _ => panic!("states of different kinds of mixers"),
+                        };
+                        MixerState::$kind($state::join(states.into_iter().map(state).collect()))
+                    })*
+                    None => panic!("states of no mixer"),
+                }
+            };
         }
-        assert!(attention.is_empty() || gated.is_empty(), "states of different kinds of mixers");
-        match gated.is_empty() {
-            true => MixerState::Attention(AttentionState::join(attention)),
-            false => MixerState::GatedLinearAttention(GatedLinearAttentionState::join(gated)),
-        }
+        joined!(
+            Attention of AttentionState,
+            GatedLinearAttention of GatedLinearAttentionState,
+            TensorAttention of TensorAttentionState
+        )
     }
 }
 

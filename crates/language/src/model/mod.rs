@@ -18,6 +18,7 @@ mod presets;
 use burn::module::{Module, Param};
 use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::few_rows::rows_times_transposed;
 use mathesis_networks::sequence::Documents;
@@ -111,9 +112,9 @@ impl LanguageModelConfig {
             Embedding { weight: normal([self.vocabulary, width], deviation, &mut random, device) };
         let block = |block: &BlockConfig| Block {
             mixer_norm: norm(),
-            mixer: Mixer::new(&block.mixer, width, block.linear, deviation, &mut random, device),
+            mixer: Mixer::new(&block.mixer, width, block.kind(), deviation, &mut random, device),
             channel_norm: norm(),
-            channel: ChannelLayer::new(&block.channel, width, block.linear, deviation, &mut random, device),
+            channel: ChannelLayer::new(&block.channel, width, block.kind(), deviation, &mut random, device),
         };
         let blocks = self.layers().map(block).collect();
         let head = (!self.tied).then(|| self.head().init(deviation, &mut random, device));
@@ -130,6 +131,15 @@ impl LanguageModel {
     /// What the model was made from.
     pub fn config(&self) -> &LanguageModelConfig {
         &self.config
+    }
+
+    /// The model with packed weights where they are of few bits: for inference. It has the same logits, and cannot be written any more.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(mut self) -> Result<Self, FormatError> {
+        self.blocks = self.blocks.into_iter().map(Block::packed).collect::<Result<_, _>>()?;
+        Ok(self)
     }
 
     /// The logits of the next token at every time, `[batch, time, vocabulary]`, for tokens `[batch, time]`.
@@ -183,6 +193,10 @@ impl LanguageModel {
 }
 
 impl Block {
+    fn packed(self) -> Result<Self, FormatError> {
+        Ok(Block { mixer: self.mixer.packed()?, channel: self.channel.packed()?, ..self })
+    }
+
     fn channelled(&self, hidden: Tensor<3>) -> Tensor<3> {
         let changed = self.channel.forward(self.channel_norm.forward(hidden.clone()));
         hidden + changed

@@ -1,5 +1,6 @@
 //! Published architectures, as configurations of a chosen size.
 
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 use mathesis_networks::sequence::attention::{AttentionBias, AttentionConfig};
 use mathesis_networks::sequence::linear::LinearKind;
 use mathesis_networks::sequence::rotary::RotaryConfig;
@@ -45,6 +46,7 @@ impl LanguageModelConfig {
                 mixer: MixerConfig::Attention(attention),
                 channel: ChannelConfig::SwiGlu(SwiGluConfig { hidden: size.hidden, bias: false }),
                 linear: LinearKind::Dense,
+                arithmetic: Arithmetic::F32,
             }],
         }
     }

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, TensorData};
 use mathesis_language::model::{BlockConfig, ChannelConfig, LanguageModel, LanguageModelConfig, MixerConfig};
 use mathesis_language::training::parameters;
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 use mathesis_networks::sequence::attention::AttentionConfig;
 use mathesis_networks::sequence::linear::LinearKind;
 use mathesis_networks::sequence::swiglu::SwiGluConfig;
@@ -14,6 +15,7 @@ pub fn small(vocabulary: usize, width: usize, seed: u64) -> LanguageModel {
         mixer: MixerConfig::Attention(AttentionConfig::new(2)),
         channel: ChannelConfig::SwiGlu(SwiGluConfig { hidden: 2 * width, bias: false }),
         linear: LinearKind::Dense,
+        arithmetic: Arithmetic::F32,
     };
     let config = LanguageModelConfig {
         vocabulary,
