@@ -12,6 +12,7 @@ mod local_model;
 mod make;
 mod outcome;
 mod papers;
+mod perplexity;
 mod progress;
 mod record;
 mod report;
@@ -61,6 +62,8 @@ enum Verb {
     Train(train::Arguments),
     /// Go on from a text, or answer a chat, with a language model in a folder.
     Generate(Box<generate::Arguments>),
+    /// Say how well a language model in a folder predicts a text.
+    Perplexity(perplexity::Arguments),
     /// Run a benchmark on a model, resumable, and write a run folder with every transcript.
     Eval(Box<eval::Arguments>),
     /// Compare runs of one benchmark, problem by problem, with paired tests; or two graders of one run.
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Generate(arguments) => generate::run(&arguments),
+        Verb::Perplexity(arguments) => perplexity::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Decontaminate(arguments) => decontaminate::run(&arguments),

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 use mathesis_networks::sequence::attention::{AttentionBias, AttentionConfig};
 use mathesis_networks::sequence::linear::LinearKind;
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
@@ -75,6 +76,7 @@ fn published(keys: &Keys<'_>, kind: &str) -> Result<LanguageModelConfig, FolderE
         channel: ChannelConfig::SwiGlu(channel),
         linear: LinearKind::Dense,
         channel_linear: None,
+        arithmetic: Arithmetic::F32,
     };
     Ok(LanguageModelConfig {
         vocabulary: keys.needed_whole("vocab_size")?,
@@ -204,8 +206,10 @@ fn published_form(config: &LanguageModelConfig) -> Option<Value> {
     }
     let attentions: Vec<AttentionConfig> = config
         .layers()
-        .map(|block| match (&block.mixer, &block.linear) {
-            (MixerConfig::Attention(attention), LinearKind::Dense) if block.channel_linear.is_none() => {
+        .map(|block| match (&block.mixer, &block.linear, block.arithmetic) {
+            (MixerConfig::Attention(attention), LinearKind::Dense, Arithmetic::F32)
+                if block.channel_linear.is_none() =>
+            {
                 Some(*attention)
             }
             _ => None,

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::sequence::geglu::{GeGlu, GeGluConfig};
 use mathesis_networks::sequence::linear::{LinearConfig, LinearKind};
@@ -85,6 +86,14 @@ impl ChannelLayer {
             ChannelConfig::GeGlu(config) => {
                 ChannelLayer::GeGlu(config.init(width, kind, deviation, random, device))
             }
+        }
+    }
+
+    /// With packed weights where they are of few bits.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        match self {
+            ChannelLayer::SwiGlu(layer) => Ok(ChannelLayer::SwiGlu(layer.packed()?)),
+            ChannelLayer::GeGlu(layer) => Ok(ChannelLayer::GeGlu(layer.packed()?)),
         }
     }
 

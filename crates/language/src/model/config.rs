@@ -1,5 +1,6 @@
 //! What a model is made of, as a value that stands in TOML or JSON.
 
+use mathesis_networks::sequence::arithmetic::{Arithmetic, Scope};
 use mathesis_networks::sequence::linear::{LinearConfig, LinearKind};
 use serde::{Deserialize, Serialize};
 
@@ -75,12 +76,35 @@ pub struct BlockConfig {
     /// The kind of those in the channel layer, if it is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_linear: Option<LinearKind>,
+    /// What products of matrices are computed in; other than 32 bits only where linear layers are dense.
+    #[serde(default, skip_serializing_if = "Arithmetic::is_f32")]
+    pub arithmetic: Arithmetic,
 }
 
 impl BlockConfig {
-    /// The kind of the linear layers in the channel layer.
+    /// The kind of the linear layers in the channel layer, with their arithmetic.
     pub fn linear_of_channel(&self) -> LinearKind {
-        self.channel_linear.unwrap_or(self.linear)
+        match self.arithmetic {
+            Arithmetic::F32 => self.channel_linear.unwrap_or(self.linear),
+            other => LinearKind::In(other),
+        }
+    }
+
+    /// The kind of linear layers in the mixer, with their arithmetic.
+    pub(super) fn kind(&self) -> LinearKind {
+        match self.arithmetic {
+            Arithmetic::F32 => self.linear,
+            other => LinearKind::In(other),
+        }
+    }
+
+    fn check_arithmetic(&self, place: &str) -> Result<(), ConfigError> {
+        let (arithmetic, attention) = (self.arithmetic, matches!(self.mixer, MixerConfig::Attention(_)));
+        let fine = arithmetic == Arithmetic::F32 || self.linear == LinearKind::Dense && self.channel_linear.is_none_or(|linear| linear == LinearKind::Dense);
+        let expected = "f32, as linear layers are not dense";
+        ConfigError::unless(fine, place, "arithmetic", arithmetic, expected)?;
+        let fine = attention || !matches!(arithmetic, Arithmetic::LMul { scope: Scope::Attention, .. });
+        ConfigError::unless(fine, place, "arithmetic", arithmetic, "another, as the mixer is no attention")
     }
 }
 
@@ -161,6 +185,12 @@ impl LanguageModelConfig {
         self.blocks.iter().flat_map(|block| std::iter::repeat_n(block, block.repeat))
     }
 
+    /// The same with all blocks in this arithmetic.
+    pub fn in_arithmetic(mut self, arithmetic: Arithmetic) -> Self {
+        self.blocks.iter_mut().for_each(|block| block.arithmetic = arithmetic);
+        self
+    }
+
     /// Whether this describes a model.
     ///
     /// # Errors
@@ -188,8 +218,9 @@ impl LanguageModelConfig {
             ConfigError::unless(fine, &place, "repeat", block.repeat, &format!("at most {MOST_BLOCKS}"))?;
             block.mixer.check(&format!("{place}.mixer"), width, context)?;
             block.channel.check(&format!("{place}.channel"))?;
+            block.check_arithmetic(&place)?;
             for (key, kind, linears) in [
-                ("linear", block.linear, block.mixer.linears(width, block.linear)),
+                ("linear", block.kind(), block.mixer.linears(width, block.kind())),
                 (
                     if block.channel_linear.is_some() { "channel-linear" } else { "linear" },
                     block.linear_of_channel(),
@@ -202,7 +233,7 @@ impl LanguageModelConfig {
             ConfigError::unless(fine, "", "frame", "monarch-bert", "mixers over both sides in all blocks")?;
         }
         let head = match self.head {
-            LinearKind::Dense => "dense",
+            LinearKind::Dense | LinearKind::In(_) => "dense",
             LinearKind::Ternary => "ternary",
             LinearKind::BlockDiagonal { .. } => "block-diagonal",
         };
@@ -245,7 +276,7 @@ impl LanguageModelConfig {
             counts.weights += dense.weights();
         }
         for block in &self.blocks {
-            let (mixer, channel) = (block.linear, block.linear_of_channel());
+            let (mixer, channel) = (block.kind(), block.linear_of_channel());
             counts.blocks += block.repeat
                 * (block.mixer.parameters(width, mixer)
                     + block.channel.parameters(width, channel)

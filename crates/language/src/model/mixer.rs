@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::sequence::Documents;
 use mathesis_networks::sequence::attention::{Attention, AttentionConfig, AttentionState, Surroundings};
@@ -14,6 +15,9 @@ use mathesis_networks::sequence::linear_gated_recurrent_unit::{
 };
 use mathesis_networks::sequence::monarch_mixer::{MonarchMixer, MonarchMixerConfig, MonarchMixerState};
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
+use mathesis_networks::sequence::tensor_attention::{
+    TensorAttention, TensorAttentionConfig, TensorAttentionState,
+};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -31,6 +35,8 @@ pub enum MixerConfig {
     LinearGatedRecurrentUnit(LinearGatedRecurrentUnitConfig),
     /// Gated convolutions as long as the row, causal or over both sides.
     Monarch(MonarchMixerConfig),
+    /// Attention to pairs and longer tuples of tokens.
+    TensorAttention(TensorAttentionConfig),
 }
 
 impl MixerConfig {
@@ -61,6 +67,11 @@ impl MixerConfig {
                 check_output_deviation(config.output_deviation, place)
             }
             MixerConfig::Monarch(config) => check_monarch(config, place, context),
+            MixerConfig::TensorAttention(config) => config.check().map_err(|error| ConfigError {
+                key: place.into(),
+                value: "tensor-attention".into(),
+                expected: format!("a shape that can be computed ({error})"),
+            }),
         }
     }
 
@@ -77,13 +88,14 @@ impl MixerConfig {
             }
             MixerConfig::LinearGatedRecurrentUnit(config) => config.linears(width, kind).to_vec(),
             MixerConfig::Monarch(config) => config.linears(width, kind).to_vec(),
+            MixerConfig::TensorAttention(config) => config.linears(width, kind).to_vec(),
         }
     }
 
     /// The number of weights and biases.
     pub(super) fn parameters(&self, width: usize, kind: LinearKind) -> usize {
         let gains = match self {
-            MixerConfig::Attention(_) => 0,
+            MixerConfig::Attention(_) | MixerConfig::TensorAttention(_) => 0,
             MixerConfig::GatedLinearAttention(config) => config.channels(width)[1],
             MixerConfig::LinearGatedRecurrentUnit(config) => return config.parameters(width, kind),
             MixerConfig::Monarch(config) => return config.parameters(width, kind),
@@ -166,6 +178,7 @@ pub(super) enum Mixer {
     GatedLinearAttention(GatedLinearAttention),
     LinearGatedRecurrentUnit(LinearGatedRecurrentUnit),
     Monarch(MonarchMixer),
+    TensorAttention(TensorAttention),
 }
 
 /// The state of a mixer.
@@ -176,6 +189,7 @@ pub(super) enum MixerState {
     GatedLinearAttention(GatedLinearAttentionState),
     LinearGatedRecurrentUnit(LinearGatedRecurrentUnitState),
     Monarch(MonarchMixerState),
+    TensorAttention(TensorAttentionState),
 }
 
 /// What mixers of one pass have made that later ones use again.
@@ -206,7 +220,21 @@ impl Mixer {
             MixerConfig::Monarch(config) => {
                 Mixer::Monarch(config.init(width, kind, deviation, random, device))
             }
+            MixerConfig::TensorAttention(config) => {
+                Mixer::TensorAttention(config.init(width, kind, deviation, random, device))
+            }
         }
+    }
+
+    /// With packed weights where they are of few bits.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(match self {
+            Mixer::Attention(layer) => Mixer::Attention(layer.packed()?),
+            Mixer::GatedLinearAttention(layer) => Mixer::GatedLinearAttention(layer.packed()?),
+            Mixer::LinearGatedRecurrentUnit(layer) => Mixer::LinearGatedRecurrentUnit(layer.packed()?),
+            Mixer::Monarch(layer) => Mixer::Monarch(layer.packed()?),
+            Mixer::TensorAttention(layer) => Mixer::TensorAttention(layer.packed()?),
+        })
     }
 
     /// `lower_bound` is that of the forget gates in this layer.
@@ -228,6 +256,7 @@ impl Mixer {
             Mixer::GatedLinearAttention(layer) => layer.forward(input, documents),
             Mixer::LinearGatedRecurrentUnit(layer) => layer.forward(input, lower_bound, documents),
             Mixer::Monarch(layer) => layer.forward(input, documents),
+            Mixer::TensorAttention(layer) => layer.forward(input, documents),
         }
     }
 
@@ -239,6 +268,7 @@ impl Mixer {
                 MixerState::LinearGatedRecurrentUnit(layer.state(rows, device))
             }
             Mixer::Monarch(layer) => MixerState::Monarch(layer.state(rows, device)),
+            Mixer::TensorAttention(layer) => MixerState::TensorAttention(layer.state(rows, device)),
         }
     }
 
@@ -259,6 +289,7 @@ impl Mixer {
                 layer.extend(input, lower_bound, state)
             }
             (Mixer::Monarch(layer), MixerState::Monarch(state)) => layer.extend(input, state),
+            (Mixer::TensorAttention(layer), MixerState::TensorAttention(state)) => layer.extend(input, state),
             _ => panic!("the state is that of another kind of mixer"),
         }
     }
@@ -273,6 +304,7 @@ impl MixerState {
                 MixerState::LinearGatedRecurrentUnit(state.select(rows))
             }
             MixerState::Monarch(state) => MixerState::Monarch(state.select(rows)),
+            MixerState::TensorAttention(state) => MixerState::TensorAttention(state.select(rows)),
         }
     }
 
@@ -300,14 +332,9 @@ impl MixerState {
                 joined!(LinearGatedRecurrentUnit, LinearGatedRecurrentUnitState)
             }
             Some(MixerState::Monarch(_)) => joined!(Monarch, MonarchMixerState),
+            Some(MixerState::TensorAttention(_)) => joined!(TensorAttention, TensorAttentionState),
             None => panic!("no states to join"),
         }
-    }
-}
-
-impl<'a> Prepared<'a> {
-    fn surroundings(&mut self, layer: &'a Attention, make: impl FnOnce() -> Surroundings) -> &Surroundings {
-        let known = self.surroundings.iter().position(|(other, _)| layer.has_surroundings_of(other));
         let place = known.unwrap_or_else(|| {
             self.surroundings.push((layer, make()));
             self.surroundings.len() - 1

@@ -29,6 +29,7 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::gelu;
 use burn::tensor::module::embedding;
 use burn::tensor::{Device, Int, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::few_rows::rows_times_transposed;
 use mathesis_networks::sequence::Documents;
@@ -165,7 +166,7 @@ impl LanguageModelConfig {
             let of_channel = block.linear_of_channel();
             Block {
                 mixer_norm: norm(),
-                mixer: Mixer::new(&block.mixer, width, block.linear, deviation, &mut random, device),
+                mixer: Mixer::new(&block.mixer, width, block.kind(), deviation, &mut random, device),
                 channel_norm: norm(),
                 channel: ChannelLayer::new(&block.channel, width, of_channel, deviation, &mut random, device),
                 output_norm: bert.then(layer_norm),
@@ -206,6 +207,15 @@ impl LanguageModel {
     /// What the model was made from.
     pub fn config(&self) -> &LanguageModelConfig {
         &self.config
+    }
+
+    /// The model with packed weights where they are of few bits: for inference. It has the same logits, and cannot be written any more.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(mut self) -> Result<Self, FormatError> {
+        self.blocks = self.blocks.into_iter().map(Block::packed).collect::<Result<_, _>>()?;
+        Ok(self)
     }
 
     /// The logits of the next token at every time, `[batch, time, vocabulary]`, for tokens `[batch, time]`.
@@ -299,6 +309,10 @@ impl LanguageModel {
 }
 
 impl Block {
+    fn packed(self) -> Result<Self, FormatError> {
+        Ok(Block { mixer: self.mixer.packed()?, channel: self.channel.packed()?, ..self })
+    }
+
     /// That of its forget gates, `[width]`.
     fn lower_bound(&self, bounds: Option<&Tensor<2>>) -> Option<Tensor<1>> {
         let (bounds, row) = (bounds?, self.bound?);

@@ -1,5 +1,6 @@
 //! Published architectures, as configurations of a chosen size.
 
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 use mathesis_networks::sequence::attention::{AttentionBias, AttentionConfig};
 use mathesis_networks::sequence::gated_linear_attention::GatedLinearAttentionConfig;
 use mathesis_networks::sequence::geglu::GeGluConfig;
@@ -52,6 +53,7 @@ impl LanguageModelConfig {
                 channel: ChannelConfig::SwiGlu(SwiGluConfig::new(size.hidden)),
                 linear: LinearKind::Dense,
                 channel_linear: None,
+                arithmetic: Arithmetic::F32,
             }],
         }
     }

@@ -1,10 +1,12 @@
 use burn::tensor::TensorData;
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 use mathesis_networks::sequence::attention::AttentionConfig;
 use mathesis_networks::sequence::gated_linear_attention::GatedLinearAttentionConfig;
 use mathesis_networks::sequence::geglu::GeGluConfig;
 use mathesis_networks::sequence::linear::LinearKind;
 use mathesis_networks::sequence::linear_gated_recurrent_unit::{LinearGatedRecurrentUnitConfig, Variant};
 use mathesis_networks::sequence::monarch_mixer::MonarchMixerConfig;
+use mathesis_networks::sequence::tensor_attention::{TensorAttentionConfig, TensorAttentionForm};
 
 use super::*;
 
@@ -31,7 +33,7 @@ fn assert_close(given: &[f32], expected: &[f32]) {
     }
 }
 
-fn presets() -> [LanguageModelConfig; 4] {
+fn presets() -> [LanguageModelConfig; 5] {
     let mut qwen2 = LanguageModelConfig::qwen2(small());
     qwen2.tied = true;
     let [llama, mistral] =
@@ -44,7 +46,17 @@ fn presets() -> [LanguageModelConfig; 4] {
         ..hybrid.blocks[0].clone()
     };
     hybrid.blocks.insert(0, gated);
-    let mut models = [llama, qwen2, mistral, hybrid];
+    // Attention to pairs of tokens: by a polynomial, and exact.
+    let mut tensor = llama.clone();
+    for (number, form) in [TensorAttentionForm::Polynomial { accuracy: 1e-3 }, TensorAttentionForm::Exact]
+        .into_iter()
+        .enumerate()
+    {
+        let mixer = TensorAttentionConfig { heads: 3, form, ..TensorAttentionConfig::default() };
+        let mixer = MixerConfig::TensorAttention(mixer);
+        tensor.blocks.insert(number, BlockConfig { repeat: 1, mixer, ..llama.blocks[0].clone() });
+    }
+    let mut models = [llama, qwen2, mistral, hybrid, tensor];
     for model in &mut models {
         // Large weights, so that what is far away is felt.
         model.deviation = 0.3;
@@ -131,6 +143,7 @@ fn configurations_stand_in_files() {
         ("tied = true", "tide = true", "tied"),
         ("tied = true", "frame = \"post-norm\"", "pre-norm"),
         ("\"attention\", heads", "\"linear-gated-recurrent-unit\", variants", "variant"),
+        ("repeat = 4", "repeat = 4\narithmetic = \"w9a8\"", "arithmetic `w9a8`"),
     ] {
         let error = toml::from_str::<LanguageModelConfig>(&text.replace(from, to)).unwrap_err();
         assert!(error.to_string().contains(word), "{error}");
@@ -173,6 +186,21 @@ fn configurations_stand_in_files() {
         ),
         ("tied = true", "tied = true\nhead = \"ternary\"", "head = ternary: expected dense"),
         ("tied = true", "tied = true\nframe = \"monarch-bert\"", "frame = monarch-bert"),
+        (
+            "{ kind = \"attention\", heads = 4, rotary = { scaling = { kind = \"linear\", factor = 2.0 } } }",
+            "{ kind = \"tensor-attention\", head-width = 40 }",
+            "blocks[0].mixer = tensor-attention",
+        ),
+        (
+            "{ kind = \"attention\", heads = 4, rotary = { scaling = { kind = \"linear\", factor = 2.0 } } }",
+            "{ kind = \"gated-linear-attention\" }\narithmetic = \"l-mul:6:attention\"",
+            "blocks[0].arithmetic = l-mul:6:attention",
+        ),
+        (
+            "repeat = 4",
+            "repeat = 4\nlinear = \"ternary\"\narithmetic = \"w2a8\"",
+            "blocks[0].arithmetic = w2a8",
+        ),
         ("width = 256", "width = 0", "width = 0"),
     ] {
         let config: LanguageModelConfig = toml::from_str(&text.replace(from, to)).unwrap();
@@ -402,5 +430,50 @@ fn decoding_2000_tokens_is_the_forward_pass_with_a_state_of_one_size() {
         let difference = difference_over_2000_tokens(&LanguageModelConfig { deviation: 0.1, ..config });
         println!("{name}: {difference:e}");
         assert!(difference <= 1e-4, "{name}: {difference:e}");
+    }
+}
+
+/// Every arithmetic: counted as made, read in pieces as at once, every weight learns, and packed weights give the same logits.
+#[test]
+fn arithmetics_make_models() {
+    for word in ["bf16", "l-mul:6", "l-mul:3:attention", "w2a8", "w4a4"] {
+        let arithmetic: Arithmetic = word.parse().unwrap();
+        let config = presets()[0].clone().in_arithmetic(arithmetic);
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<LanguageModelConfig>(&text).unwrap(), config);
+        let device = Device::flex().autodiff();
+        let model = config.init(6, &device).unwrap();
+        assert_eq!(model.num_params(), config.parameters(), "{word}");
+
+        let row = tokens(2, 6, 8);
+        let documents = Documents::new(6, vec![vec![0, 2], vec![0]]).unwrap();
+        let gradients =
+            model.forward(row.clone().to_device(&device), &documents).powf_scalar(2.0).sum().backward();
+        struct Learns<'a>(&'a burn::tensor::Gradients);
+        impl burn::module::ModuleVisitor for Learns<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let gradient = param.val().grad(self.0).expect("a derivative");
+                assert!(values(gradient).iter().any(|g| *g != 0.0));
+            }
+        }
+        model.visit(&mut Learns(&gradients));
+
+        let model = model.valid();
+        let plain = presets()[0].init(6, &Device::flex()).unwrap();
+        let whole = values(model.forward(row.clone(), &Documents::whole(2, 6)));
+        assert_ne!(whole, values(plain.forward(row.clone(), &Documents::whole(2, 6))), "{word}");
+        let size = whole.iter().map(|value| value.abs()).fold(0.0, f32::max);
+        let packed = model.clone().packed().unwrap();
+        let mut state = packed.state(2, &Device::flex());
+        let pieces = [0..4, 4..5, 5..6]
+            .map(|times| packed.logits(packed.extend(row.clone().slice([0..2, times]), &mut state)));
+        for given in [
+            values(packed.forward(row.clone(), &Documents::whole(2, 6))),
+            values(Tensor::cat(pieces.to_vec(), 1)),
+        ] {
+            for (given, value) in given.iter().zip(&whole) {
+                assert!((given - value).abs() <= 1e-4 * size, "{word}: {given} for {value}");
+            }
+        }
     }
 }

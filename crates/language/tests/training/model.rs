@@ -5,6 +5,7 @@ use mathesis_language::model::{
     BlockConfig, ChannelConfig, Frame, LanguageModel, LanguageModelConfig, MixerConfig, Size,
 };
 use mathesis_language::training::parameters;
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 use mathesis_networks::sequence::attention::AttentionConfig;
 use mathesis_networks::sequence::linear::LinearKind;
 use mathesis_networks::sequence::swiglu::SwiGluConfig;
@@ -17,6 +18,7 @@ pub fn small(vocabulary: usize, width: usize, seed: u64) -> LanguageModel {
         channel: ChannelConfig::SwiGlu(SwiGluConfig::new(2 * width)),
         linear: LinearKind::Dense,
         channel_linear: None,
+        arithmetic: Arithmetic::F32,
     };
     let config = LanguageModelConfig {
         vocabulary,

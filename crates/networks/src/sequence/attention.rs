@@ -14,10 +14,12 @@ use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData, s};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use serde::{Deserialize, Serialize};
 
 use super::Documents;
+use super::arithmetic::Arithmetic;
 use super::linear::{Linear, LinearConfig, LinearKind};
 use super::rotary::{RotaryConfig, Rotation};
 
@@ -128,6 +130,7 @@ impl AttentionConfig {
             head_width,
             window: self.window,
             rotary: self.rotary,
+            arithmetic: kind.arithmetic(),
         }
     }
 }
@@ -145,6 +148,8 @@ pub struct Attention {
     window: Option<usize>,
     #[module(skip)]
     rotary: RotaryConfig,
+    #[module(skip)]
+    arithmetic: Arithmetic,
 }
 
 /// Where the tokens of a batch stand and which they see: the same for all layers of one shape, and made once for them.
@@ -195,6 +200,20 @@ struct Row {
 }
 
 impl Attention {
+    /// The layer with packed weights where they are of few bits: for inference.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(Attention {
+            query: self.query.packed()?,
+            key: self.key.packed()?,
+            value: self.value.packed()?,
+            output: self.output.packed()?,
+            ..self
+        })
+    }
+
     /// All times at once, `[batch, time, width]` to the same shape; no document sees another.
     pub fn forward(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
         let surroundings = self.surroundings(documents, &input.device(), input.dtype());
@@ -299,6 +318,11 @@ impl Attention {
     fn attend(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, hidden: &Hidden) -> Tensor<4> {
         let [batch, _, time, _] = query.dims();
         let shape = [batch, self.heads, time, key.dims()[2]];
+        if let Arithmetic::LMul { .. } = self.arithmetic {
+            let (key, value) = (self.for_all_heads(key), self.for_all_heads(value));
+            let hidden = hidden.clone().unwrap_or_else(|| later(time, key.dims()[2], &key.device()));
+            return self.attend_in_arithmetic(query, key, value, Some(hidden.expand(shape)));
+        }
         let options =
             AttentionModuleOptions { is_causal: hidden.is_none(), ..AttentionModuleOptions::default() };
         let hidden = hidden.as_ref().map(|hidden| hidden.clone().expand(shape));
@@ -321,9 +345,30 @@ impl Attention {
     /// One query a head, which sees all keys: those of a group in one product, with nothing repeated.
     fn attend_once(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
         let [batch, heads, _, width] = query.dims();
+        if let Arithmetic::LMul { .. } = self.arithmetic {
+            let (key, value) = (self.for_all_heads(key), self.for_all_heads(value));
+            return self.attend_in_arithmetic(query, key, value, None);
+        }
         let query = query.reshape([batch, self.groups, heads / self.groups, width]);
         let scores = query.matmul(key.swap_dims(2, 3)).mul_scalar(1.0 / (width as f64).sqrt());
         softmax(scores, 3).matmul(value).reshape([batch, heads, 1, width])
+    }
+
+    /// With both products in the layer's arithmetic, and the softmax in the ordinary one.
+    fn attend_in_arithmetic(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        value: Tensor<4>,
+        hidden: Option<Tensor<4, Bool>>,
+    ) -> Tensor<4> {
+        let scale = 1.0 / (self.head_width as f64).sqrt();
+        let scores = self.arithmetic.product_between_tokens(query, key.swap_dims(2, 3)).mul_scalar(scale);
+        let scores = match hidden {
+            Some(hidden) => scores.mask_fill(hidden, f64::NEG_INFINITY),
+            None => scores,
+        };
+        self.arithmetic.product_between_tokens(softmax(scores, 3), value)
     }
 
     /// For `time` queries that are the last of `keys` tokens.
@@ -338,6 +383,12 @@ impl Attention {
         let data = TensorData::new(hidden.collect::<Vec<bool>>(), [1, 1, time, keys]);
         Some(Tensor::from_data(data, device))
     }
+}
+
+/// What comes later, for `time` queries that are the last of `keys` tokens.
+fn later(time: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
+    let hidden = (keys - time..keys).flat_map(|query| (0..keys).map(move |key| key > query));
+    Tensor::from_data(TensorData::new(hidden.collect::<Vec<bool>>(), [1, 1, time, keys]), device)
 }
 
 impl Row {

@@ -6,6 +6,7 @@
 use burn::module::Module;
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,14 @@ pub struct GeGlu {
 }
 
 impl GeGlu {
+    /// The layer with packed weights where they are of few bits: for inference.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(GeGlu { inward: self.inward.packed()?, outward: self.outward.packed()?, ..self })
+    }
+
     /// `[batch, time, width]` to the same shape.
     pub fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let [gate, up] = halves(self.inward.forward(input), self.hidden);

@@ -15,6 +15,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::{sigmoid, silu, softmax};
 use burn::tensor::{Device, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::linear_recurrence::{self as kernel, Form, Recurrence};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
@@ -202,6 +203,20 @@ impl LinearGatedRecurrentUnitState {
 }
 
 impl LinearGatedRecurrentUnit {
+    /// The layer with packed weights where they are of few bits: for inference.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(LinearGatedRecurrentUnit {
+            input: self.input.packed()?,
+            forget: self.forget.packed()?,
+            gate: self.gate.packed()?,
+            output: self.output.packed()?,
+            ..self
+        })
+    }
+
     /// All times at once, `[batch, time, width]` to the same shape; no document sees another. `lower_bound` is that of this layer's
     /// forget gates, `[width]`, from [`LowerBounds`].
     ///

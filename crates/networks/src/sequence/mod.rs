@@ -9,6 +9,7 @@
 //!   left; a state of its own type, made by `state(batch, device)`;
 //! - a plain reference in `f64` that the tests compare with.
 
+pub mod arithmetic;
 pub mod attention;
 pub mod bit_linear;
 pub mod block_diagonal;
@@ -21,6 +22,7 @@ pub mod monarch_mixer;
 pub mod rms_norm;
 pub mod rotary;
 pub mod swiglu;
+pub mod tensor_attention;
 #[cfg(test)]
 mod testing;
 

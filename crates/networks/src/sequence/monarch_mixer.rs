@@ -14,6 +14,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::long_convolution::LongConvolution;
 use mathesis_algebra::random::Sequence;
 use mathesis_algebra::real::Real;
@@ -395,6 +396,14 @@ impl MonarchMixerState {
 }
 
 impl MonarchMixer {
+    /// The layer with packed weights where they are of few bits: for inference.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(MonarchMixer { input: self.input.packed()?, output: self.output.packed()?, ..self })
+    }
+
     /// The longest sequence.
     pub fn longest(&self) -> usize {
         self.longest

@@ -8,6 +8,7 @@
 use burn::module::Module;
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +80,14 @@ pub struct SwiGlu {
 }
 
 impl SwiGlu {
+    /// The layer with packed weights where they are of few bits: for inference.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(SwiGlu { gate: self.gate.packed()?, up: self.up.map(Linear::packed).transpose()?, down: self.down.packed()?, ..self })
+    }
+
     /// `[batch, time, width]` to the same shape.
     pub fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let (gate, up) = match &self.up {
