@@ -249,3 +249,9 @@ fn told(prompts: &[Prompt], answers: &[Vec<Completion>], first: Duration, elapse
         elapsed.as_secs_f64()
     )
 }
+
+/// What a model is called: the name of its folder, which is asked itself, so that `.` has a name too.
+pub fn name_of_folder(folder: &Path) -> String {
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    whole.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned())
+}

@@ -6,6 +6,7 @@ mod decontaminate;
 mod direction_network;
 mod eval;
 mod experiments;
+mod export;
 mod failure;
 mod generate;
 mod local_model;
@@ -19,6 +20,7 @@ mod report;
 mod reproduce;
 mod run;
 mod run_folder;
+mod serve;
 mod solve;
 mod train;
 mod view;
@@ -35,6 +37,7 @@ Examples:
   mathesis check '\\frac{1}{2}' 0.5                         are two answers equal, and why
   mathesis eval gsm8k --model openai:NAME@URL            a benchmark on a model, with a report
   mathesis generate MODEL --prompt 'The sum of'          text from a language model in a folder
+  mathesis serve MODEL                                   the same over OpenAI's HTTP interface
   mathesis view                                          finished runs in a web page
   mathesis papers                                        the published methods and their state
   mathesis reproduce gp-hm --quick                       a published experiment, in about two minutes
@@ -64,6 +67,10 @@ enum Verb {
     Generate(Box<generate::Arguments>),
     /// Say how well a language model in a folder predicts a text.
     Perplexity(perplexity::Arguments),
+    /// Answer requests of OpenAI's HTTP interface with a language model in a folder.
+    Serve(serve::Arguments),
+    /// Write a language model in a folder as a file for llama.cpp.
+    Export(export::Arguments),
     /// Run a benchmark on a model, resumable, and write a run folder with every transcript.
     Eval(Box<eval::Arguments>),
     /// Compare runs of one benchmark, problem by problem, with paired tests; or two graders of one run.
@@ -95,6 +102,8 @@ fn main() -> ExitCode {
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Generate(arguments) => generate::run(&arguments),
         Verb::Perplexity(arguments) => perplexity::run(&arguments),
+        Verb::Serve(arguments) => serve::run(&arguments),
+        Verb::Export(arguments) => export::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Decontaminate(arguments) => decontaminate::run(&arguments),

@@ -31,7 +31,7 @@ pub struct Checkpoint {
     /// How it is meant to be sampled.
     pub generation: GenerationDefaults,
     /// `tokenizer_config.json` as it was, to be written again.
-    pub(super) tokenizer_settings: Map<String, Value>,
+    pub(crate) tokenizer_settings: Map<String, Value>,
 }
 
 /// The settings of `generation_config.json`.

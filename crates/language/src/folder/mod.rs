@@ -23,7 +23,10 @@ pub use error::FolderError;
 pub use tensors::NumberFormat;
 
 use crate::model::{LanguageModel, LanguageModelConfig};
-use names::{Fill, Take};
+pub(crate) use names::Take;
+pub(crate) use tensors::Written;
+
+use names::Fill;
 use tensors::Tensors;
 
 const CONFIGURATION: &str = "config.json";

@@ -99,7 +99,7 @@ impl ModuleMapper for Fill<'_> {
 }
 
 /// Takes the tensors out of a model.
-pub(super) struct Take {
+pub(crate) struct Take {
     path: Path,
     format: NumberFormat,
     pub tensors: Vec<Written>,

@@ -16,6 +16,7 @@ use std::ops::ControlFlow;
 use burn::tensor::Device;
 use serde::Serialize;
 
+pub(crate) use decoder::check;
 pub use decoder::{Decoder, Event};
 pub use likelihood::log_likelihoods;
 pub use sampling::{LogProbability, Sampling};
@@ -63,7 +64,7 @@ pub struct Completion {
     pub text: String,
     /// Its tokens, without one at which it ended. The last ones may be of a text at which it ended.
     pub tokens: Vec<u32>,
-    /// For each token, if they were asked for.
+    /// For each token that begins in the text, if they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log_probabilities: Vec<TokenLogProbability>,
     /// Why it is no longer.
@@ -77,6 +78,8 @@ pub struct TokenLogProbability {
     pub chosen: LogProbability,
     /// The likeliest ones, the likeliest first.
     pub top: Vec<LogProbability>,
+    /// Bytes of the answer's text that were certain before the token came: where its own text begins.
+    pub offset: usize,
 }
 
 /// Why an answer is no longer.
@@ -148,14 +151,14 @@ pub fn generate(
     for prompt in prompts {
         decoder.check(prompt, request)?;
     }
-    for prompt in prompts {
-        decoder.begin(prompt, request)?;
+    for (number, prompt) in (0..).zip(prompts) {
+        decoder.begin(prompt, number, request)?;
     }
     let mut answers: Vec<Vec<Option<Completion>>> = vec![vec![None; request.samples]; prompts.len()];
     let place = |sequence: usize| (sequence / request.samples, sequence % request.samples);
     let mut stopping = false;
     while !decoder.is_idle() {
-        let events = if stopping { decoder.interrupt()? } else { decoder.step()? };
+        let events = if stopping { decoder.interrupt(|_| true)? } else { decoder.step()? };
         for event in events {
             let (prompt, sample) = place(event.sequence);
             if !event.text.is_empty() && heard(prompt, sample, &event.text).is_break() {
