@@ -15,7 +15,8 @@
 //! - [`random`]: random numbers that are addressed instead of drawn;
 //! - [`real`]: the number types that kernels are generic over;
 //! - [`sketch`]: random sketches, applied without being written out;
-//! - [`tensor`]: dense row-major tensors and products along one of their modes.
+//! - [`tensor`]: dense row-major tensors and products along one of their modes;
+//! - [`tensor_attention`]: attention to all pairs and longer tuples of tokens, exact and by polynomials, forwards and backwards.
 
 pub mod causal_attention;
 pub mod convolution;
@@ -33,3 +34,4 @@ pub mod random;
 pub mod real;
 pub mod sketch;
 pub mod tensor;
+pub mod tensor_attention;

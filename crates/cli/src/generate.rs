@@ -10,6 +10,7 @@ use burn::tensor::Device;
 use mathesis_language::folder::Checkpoint;
 use mathesis_language::generation::{Completion, Request, Sampling, generate};
 use mathesis_language::text::{ChatTemplate, Message, Tokenizer};
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -50,6 +51,9 @@ pub struct Arguments {
     /// Do not put the tokens around prompts that the tokenizer puts around every text.
     #[arg(long, conflicts_with = "chat")]
     raw: bool,
+    /// Compute in this arithmetic: f32, bf16, l-mul:K, l-mul:K:attention or wNaM; of few bits, weights are packed.
+    #[arg(long, value_name = "A")]
+    arithmetic: Option<Arithmetic>,
     /// The most tokens of an answer.
     #[arg(short = 'n', long, value_name = "N")]
     max_tokens: Option<usize>,
@@ -120,7 +124,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     use_threads(arguments.threads)?;
     listen_for_interrupts();
     let device = Device::flex();
-    let mut checkpoint = Checkpoint::read(&arguments.model, &device).map_err(Failure::input)?;
+    let mut checkpoint =
+        Checkpoint::read_in(&arguments.model, arguments.arithmetic, &device).map_err(Failure::input)?;
+    checkpoint.model = checkpoint.model.packed().map_err(Failure::input)?;
     if arguments.weights == Weights::Bf16 {
         checkpoint.model = checkpoint.model.with_bfloat16_weights();
     }
@@ -256,4 +262,10 @@ fn told(prompts: &[Prompt], answers: &[Vec<Completion>], first: Duration, elapse
         first.as_secs_f64(),
         elapsed.as_secs_f64()
     )
+}
+
+/// What a model is called: the name of its folder, which is asked itself, so that `.` has a name too.
+pub fn name_of_folder(folder: &Path) -> String {
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    whole.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned())
 }

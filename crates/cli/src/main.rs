@@ -6,17 +6,21 @@ mod decontaminate;
 mod direction_network;
 mod eval;
 mod experiments;
+mod export;
 mod failure;
 mod generate;
+mod local_model;
 mod make;
 mod outcome;
 mod papers;
+mod perplexity;
 mod progress;
 mod record;
 mod report;
 mod reproduce;
 mod run;
 mod run_folder;
+mod serve;
 mod solve;
 mod train;
 mod view;
@@ -33,6 +37,7 @@ Examples:
   mathesis check '\\frac{1}{2}' 0.5                         are two answers equal, and why
   mathesis eval gsm8k --model openai:NAME@URL            a benchmark on a model, with a report
   mathesis generate MODEL --prompt 'The sum of'          text from a language model in a folder
+  mathesis serve MODEL                                   the same over OpenAI's HTTP interface
   mathesis view                                          finished runs in a web page
   mathesis papers                                        the published methods and their state
   mathesis reproduce gp-hm --quick                       a published experiment, in about two minutes
@@ -60,6 +65,12 @@ enum Verb {
     Train(train::Arguments),
     /// Go on from a text, or answer a chat, with a language model in a folder.
     Generate(Box<generate::Arguments>),
+    /// Say how well a language model in a folder predicts a text.
+    Perplexity(perplexity::Arguments),
+    /// Answer requests of OpenAI's HTTP interface with a language model in a folder.
+    Serve(serve::Arguments),
+    /// Write a language model in a folder as a file for llama.cpp.
+    Export(export::Arguments),
     /// Run a benchmark on a model, resumable, and write a run folder with every transcript.
     Eval(Box<eval::Arguments>),
     /// Compare runs of one benchmark, problem by problem, with paired tests; or two graders of one run.
@@ -90,6 +101,9 @@ fn main() -> ExitCode {
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Generate(arguments) => generate::run(&arguments),
+        Verb::Perplexity(arguments) => perplexity::run(&arguments),
+        Verb::Serve(arguments) => serve::run(&arguments),
+        Verb::Export(arguments) => export::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
         Verb::Decontaminate(arguments) => decontaminate::run(&arguments),

@@ -1,5 +1,8 @@
 //! The rules of the modes on cases written for them, hostile input, and laws on random text.
 
+#[path = "../examples/hostile/texts.rs"]
+mod texts;
+
 use std::time::{Duration, Instant};
 
 use mathesis_reasoning::answers::{Equality, Language, Mode, Options, check, extract, mgsm};
@@ -393,4 +396,29 @@ fn announced_lists_are_not_cut() {
     }
     let list = extract("Answer: 3 and 2", &Options::of(Mode::Strict)).expect("a list");
     assert!(check("2, 3", &list.answer, &Options::of(Mode::Strict)).is_equal());
+}
+
+/// What this thread has had of the processor.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// The margin is that of the longest single step between two looks at the budget, in a build without optimisation.
+#[test]
+fn hostile_texts_are_judged_within_the_budget() {
+    const MARGIN: Duration = Duration::from_millis(30);
+    let options = Options { budget: Duration::from_millis(20), ..Options::default() };
+    for (name, text) in texts::long_to_judge() {
+        let other = format!("{text}+0");
+        for (gold, answer) in
+            [(text.as_str(), "1"), ("10^{10^9}", text.as_str()), (text.as_str(), other.as_str())]
+        {
+            let start = processor_time();
+            check(gold, answer, &options);
+            let time = processor_time() - start;
+            assert!(time < options.budget + MARGIN, "{name}: {time:?}");
+        }
+    }
+    assert!(texts::hostile().len() > texts::long_to_judge().len());
 }

@@ -8,6 +8,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use crate::canonical::{from_factors, power, product, scaled, sum};
 use crate::expression::Kind;
+use crate::formula::Budget;
 use crate::{Expr, Function, Rational};
 
 /// How many products of terms one call may form. What would take more stays as it is.
@@ -27,19 +28,33 @@ impl Expr {
 
     /// [`Expr::expand`] that forms at most `work` products of terms; what would take more stays as it is.
     pub fn expand_within(&self, work: u64) -> Expr {
-        Expansion { work_left: work.min(LARGEST_WORK), known: HashMap::new() }.expand(self)
+        Expansion { work_left: work.min(LARGEST_WORK), budget: None, known: HashMap::new() }.expand(self)
+    }
+
+    /// [`Expr::expand_within`] that also leaves as it is what is met after the budget is spent.
+    pub fn expand_in_time(&self, work: u64, budget: &Budget) -> Expr {
+        let work_left = work.min(LARGEST_WORK);
+        Expansion { work_left, budget: Some(budget), known: HashMap::new() }.expand(self)
     }
 }
 
-struct Expansion {
+struct Expansion<'a> {
     work_left: u64,
+    budget: Option<&'a Budget>,
     known: HashMap<Expr, Expr>,
 }
 
-impl Expansion {
+impl Expansion<'_> {
+    fn is_spent(&self) -> bool {
+        self.budget.is_some_and(Budget::is_spent)
+    }
+
     fn expand(&mut self, expression: &Expr) -> Expr {
         if let Some(result) = self.known.get(expression) {
             return result.clone();
+        }
+        if self.is_spent() {
+            return expression.clone();
         }
         let result = match expression.kind() {
             Kind::Number(_) | Kind::Constant(_) | Kind::Symbol(_) | Kind::Undefined => {
@@ -184,6 +199,9 @@ impl Expansion {
         self.spend(left.len() as u64 * right.len() as u64, longest.unwrap_or(0))?;
         let mut result = Polynomial::<M>::default();
         for (monomial, coefficient) in left {
+            if self.is_spent() {
+                return None;
+            }
             for (other, factor) in right.clone() {
                 add_term(&mut result, monomial.times(other), coefficient * factor);
             }

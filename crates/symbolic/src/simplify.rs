@@ -314,7 +314,7 @@ impl<'a> Kernels<'a> {
             Some((prime, count)) => (Expr::integer(prime), exponent.simplify(self.budget)? * count),
             None => (base.simplify(self.budget)?, exponent.simplify(self.budget)?),
         };
-        let terms = exponent.expand().terms();
+        let terms = exponent.expand_in_time(u64::MAX, self.budget).terms();
         terms.iter().try_fold(Polynomial::one().into(), |product, term| {
             let factor = match term.as_number() {
                 Some(_) => self.rational(&base.pow(term))?,
@@ -425,7 +425,7 @@ impl<'a> Kernels<'a> {
             }
         }
         let denominator = self.polynomial_to_expr(radicand.denominator()).abs();
-        let root = self.root_factors(&inside.expand().sqrt())?;
+        let root = self.root_factors(&inside.expand_in_time(u64::MAX, self.budget).sqrt())?;
         let outside = self.rational(&(outside / denominator))?;
         checked_product(&outside, &root)
     }

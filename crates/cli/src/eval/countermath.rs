@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mathesis_reasoning::answers::Language;
 use mathesis_reasoning::models::calls::Spending;
-use mathesis_reasoning::models::{Identity, Model, Request, Sampling, open};
+use mathesis_reasoning::models::{Identity, Model, Request, Sampling};
 use mathesis_reasoning::suites::countermath::extract::Rule;
 use mathesis_reasoning::suites::countermath::judge::{
     self, Agreement, Case, Judged, Judgement, Rationales, agreement,
@@ -27,6 +27,7 @@ use super::figures::{Bar, Page, Part, Section, Table, bars};
 use super::page::percent;
 use super::{Arguments, RunRecord, json_text};
 use crate::failure::Failure;
+use crate::local_model::open;
 use crate::progress::listen_for_interrupts;
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
 use crate::run_folder::{RunFolder, check_output};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use mathesis_reasoning::models::{Identity, Model, Sampling, open};
+use mathesis_reasoning::models::{Identity, Model, Sampling};
 use mathesis_reasoning::suites::misconceptions::adjudication::{
     self, Agreement, PUBLISHED, Review, agreement, read_sheet, review,
 };
@@ -25,6 +25,7 @@ use super::figures::{Bar, Page, Part, Section, Table, bars};
 use super::page::percent;
 use super::{Arguments, RunRecord, json_text};
 use crate::failure::Failure;
+use crate::local_model::open;
 use crate::progress::listen_for_interrupts;
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
 use crate::report::plots::HeatMap;

@@ -10,21 +10,25 @@ mod programs;
 mod recording;
 mod remediation;
 
-pub use page::{percent, stages, typeset};
+pub use page::{options, percent, stages, typeset};
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use mathesis_reasoning::models::calls::{Calls, Estimate, Spending};
-use mathesis_reasoning::models::{Identity, Model, open};
+use mathesis_reasoning::models::{Identity, Model, Prompt, Sampling};
 use mathesis_reasoning::suites::aggregate::{Score, votes};
 use mathesis_reasoning::suites::generate::{Item, generate, items};
+use mathesis_reasoning::suites::index::Timing;
 use mathesis_reasoning::suites::languages::{Languages, languages};
+use mathesis_reasoning::suites::lm_eval::{Measured, TaskTally};
 use mathesis_reasoning::suites::replies::{Replies, RepliesError};
 use mathesis_reasoning::suites::{
-    Data, DataFile, Grader, Metrics, Prompter, Record, Settings, Strategy, Suite, SuiteError, aops_live,
+    Data, DataFile, Grader, Metrics, Procedure, Prompter, Record, Settings, Strategy, Suite, SuiteError,
+    aops_live,
 };
+use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,6 +36,7 @@ use self::asking::Line;
 use self::programs::Programs;
 use self::recording::Recorded;
 use crate::failure::Failure;
+use crate::local_model::open;
 use crate::progress::{Monitor, listen_for_interrupts};
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
 use crate::run_folder::{RunFolder, check_output};
@@ -45,6 +50,8 @@ Examples:
   mathesis eval gsm8k --replies runs/gsm8k-MODEL/records.jsonl --set mode=gsm8k      judge again, ask nothing
   mathesis eval gsm8k --model openai:MODEL --strategy program                the model writes programs
   mathesis eval carp --model openai:MODEL --strategy deli                    algebra tools and text in turns
+  mathesis eval mmlu-stem --model local:MODEL-FOLDER --strategy log-likelihood    the likeliest option
+  mathesis eval path/to/task.yaml --model openai:MODEL@http://localhost:8000/v1   a task of lm-evaluation-harness
   mathesis eval arqmath --qrels qrels.txt --run my.run      a ranking, scored as trec_eval does
   mathesis eval math-misconceptions --model lexical:characters --set experiment=cross-topic
   mathesis compare runs/gsm8k-A runs/gsm8k-B                paired tests of two runs
@@ -77,9 +84,9 @@ const OF_THEIR_OWN_KIND: &[OwnKind] = &[
 pub struct Arguments {
     #[command(subcommand)]
     ranking: Option<Ranking>,
-    /// A published suite, or a file that describes one; without it the suites are listed.
+    /// A published suite, a file that describes one, or a task file of lm-evaluation-harness; without it the suites are listed.
     suite: Option<String>,
-    /// The model: openai:MODEL or openai:MODEL@URL, scripted:FILE, replay:FILE or record:FILE,NAME.
+    /// The model: openai:MODEL or openai:MODEL@URL, local:FOLDER, scripted:FILE, replay:FILE or record:FILE,NAME.
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
     /// Judge these replies instead of asking a model: the records of a run, JSON lines with `id` and `replies`, a table
@@ -165,9 +172,17 @@ struct Plan {
     prompter: Prompter,
     programs: Option<Programs>,
     grader: Grader,
+    /// Samples of each problem.
+    samples: usize,
 }
 
 impl Plan {
+    /// How the model writes: as it is set, and where nothing is as an imported task says.
+    fn sampling(&self, seed: Option<u64>) -> Sampling {
+        let set = self.settings.sampling(seed);
+        self.data.task.as_ref().map_or(set.clone(), |task| task.sampling(set))
+    }
+
     /// Runs the programs of a record, if programs were asked for, and grades it; returns its votes.
     fn judge(&self, record: &mut Record) -> Vec<f64> {
         if let Some(programs) = &self.programs {
@@ -266,7 +281,7 @@ fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
         return Err(Failure::input("--limit 0 leaves no problem"));
     }
     let prompter = Prompter::new(&suite, &strategy, &settings).map_err(Failure::input)?;
-    let folder = match suite.folders.is_empty() && !arguments.names_data() {
+    let folder = match !suite.needs_data && !arguments.names_data() {
         true => PathBuf::new(),
         false => arguments.data_folder(&suite.name, &suite.fetch)?,
     };
@@ -280,9 +295,50 @@ fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
         let kept = (0..limit.min(all)).map(|number| data.problems[number * all / limit.min(all)].clone());
         data.problems = kept.collect();
     }
-    let grader = Grader { mode: settings.mode(), budget: settings.budget() };
+    if arguments.model.is_some() {
+        prepare(&mut data, &prompter)?;
+    }
+    let grader = Grader { mode: settings.mode(), budget: settings.budget(), task: data.task.clone() };
     let programs = Programs::of(&strategy, &settings, arguments.quiet || arguments.json)?;
-    Ok(Plan { suite, strategy, settings, data, files, prompter, programs, grader })
+    let samples = match (arguments.samples, &data.task) {
+        (1, Some(task)) => task.repeats,
+        (samples, _) => usize::from(samples),
+    };
+    if let Procedure::Options = strategy.procedure {
+        if samples > 1 {
+            return Err(Failure::input(
+                "--samples: likelihoods are not drawn, there is one answer to each problem",
+            ));
+        }
+        if let Some(problem) = data.problems.iter().find(|problem| problem.options.is_empty()) {
+            return Err(Failure::input(format!("{}: the problem has no options", problem.origin)));
+        }
+    }
+    Ok(Plan { suite, strategy, settings, data, files, prompter, programs, grader, samples })
+}
+
+/// The most bytes of prompts that are kept between being checked and being asked.
+const MOST_KEPT: usize = 128 << 20;
+
+/// Makes every prompt before anything is asked, so that a template that fails at the last problem fails now. The first ones are kept, as far as there
+/// is room, so that they need not be made again.
+fn prepare(data: &mut Data, prompter: &Prompter) -> Result<(), Failure> {
+    let exemplars = std::mem::take(&mut data.exemplars);
+    let mut kept = 0;
+    for block in data.problems.chunks_mut(BLOCK) {
+        let prompts: Vec<String> = (block.par_iter())
+            .map(|problem| prompter.render(problem, &exemplars))
+            .collect::<Result<_, _>>()
+            .map_err(Failure::input)?;
+        for (problem, prompt) in block.iter_mut().zip(prompts) {
+            kept += prompt.len();
+            if kept <= MOST_KEPT {
+                problem.prompt = Some(prompt);
+            }
+        }
+    }
+    data.exemplars = exemplars;
+    Ok(())
 }
 
 /// The name of a run of this model.
@@ -295,11 +351,8 @@ fn run_name(suite: &str, model: &str) -> String {
 fn ask(arguments: &Arguments, plan: &Plan, model: &str) -> Result<(), Failure> {
     let model = open(model).map_err(Failure::input)?;
     let name = run_name(&plan.suite.name, &model.identity().model);
-    let samples = usize::from(arguments.samples);
+    let samples = plan.samples;
     let blocks = Blocks { plan, samples, seed: arguments.seed };
-    // Every prompt is made before anything is asked.
-    blocks.each(|_, _| Ok(()))?;
-
     let Line { calls, currency, .. } = &asking::line(arguments, &name, model.clone())?;
     if arguments.dry_run {
         return preview(plan, &blocks, calls, currency);
@@ -336,9 +389,9 @@ impl Blocks<'_> {
     /// Hands over the items with the number of the first of them.
     fn each(&self, mut with: impl FnMut(usize, &[Item<'_>]) -> Result<(), Failure>) -> Result<(), Failure> {
         let Blocks { plan, samples, seed } = self;
-        let sampling = plan.settings.sampling(*seed);
+        let sampling = plan.sampling(*seed);
         for (number, problems) in plan.data.problems.chunks(BLOCK).enumerate() {
-            let data = Data { problems: problems.to_vec(), exemplars: plan.data.exemplars.clone() };
+            let data = Data { problems: problems.to_vec(), ..plan.data.without_problems() };
             let items = items(&data, &plan.prompter, plan.settings.get("system"), &sampling, *samples)
                 .map_err(Failure::input)?;
             with(number * BLOCK, &items)?;
@@ -384,7 +437,12 @@ fn preview(plan: &Plan, blocks: &Blocks<'_>, calls: &Calls, currency: &str) -> R
 /// What a problem is asked first.
 fn first_prompt(plan: &Plan, item: &Item<'_>) -> String {
     let Some(dialogue) = plan.prompter.dialogue() else {
-        return format!("the first prompt ({}):\n\n{}", item.problem.id, item.prompt);
+        let mut text = format!("the first prompt ({}):\n\n{}", item.problem.id, item.prompt);
+        if let Prompt::Continuations { continuations, .. } = &item.request.prompt {
+            text += "\n\nand what is scored behind it:\n";
+            continuations.iter().for_each(|continuation| text += &format!("\n{continuation:?}"));
+        }
+        return text;
     };
     let mut text = format!(
         "these are the first calls; a sample takes at most {}\n\nthe first conversation ({}):\n",
@@ -412,11 +470,15 @@ impl Asking<'_> {
         let all = self.plan.data.problems.len();
         let mut monitor = Monitor::new(&self.plan.suite.name, self.quiet).counting("problem");
         let mut spent = Spending::default();
+        let mut times = Vec::new();
         let mut shown: Option<Instant> = None;
         let (asked, recorded) = recorded.with(|record| self.plan.judge(record), self.samples, |keep, tally| {
             blocks.each(|first, items| {
                 let each = |number: usize, record: Record, cost: Spending| {
                     spent = spent.plus(cost);
+                    let timing = Timing { id: record.id.clone(), seconds: cost.microseconds as f64 * 1e-6 };
+                    times.extend(serde_json::to_vec(&timing).unwrap_or_default());
+                    times.push(b'\n');
                     keep(record);
                     if shown.is_some_and(|last| last.elapsed() <= Duration::from_millis(250)) {
                         return;
@@ -440,7 +502,8 @@ impl Asking<'_> {
         });
         monitor.finish();
         asked?;
-        Ok((recorded.map_err(|error| Failure::work(format!("cannot write records: {error}")))?, spent))
+        let recorded = recorded.map_err(|error| Failure::work(format!("cannot write records: {error}")))?;
+        Ok((recorded.timed(times), spent))
     }
 
     fn figures(&self, accuracy: Option<Score>, done: usize, spent: Spending) -> String {
@@ -538,17 +601,27 @@ impl Conclusion<'_> {
             }
             _ => None,
         };
+        let figures = self.figures(&records)?;
         let mut files = vec![
             ("report.html", "tables and every transcript"),
             ("metrics.json", "the scores: the same for the same replies"),
             ("records.jsonl", "a line for each problem: prompt, replies, what was found in them, verdicts"),
         ];
+        if recorded.is_timed() {
+            files.push((
+                "timings.jsonl",
+                "how long the calls for each problem took; not the same in every run",
+            ));
+        }
         if languages.is_some() {
             files.extend([
                 ("languages.json", "scores by language: gaps to English, paired tests, languages of replies"),
                 ("languages.csv", "the table of these"),
                 ("languages.tex", "the same for LaTeX"),
             ]);
+        }
+        if figures.is_some() {
+            files.push(("lm_eval.json", "the figures of the task as lm-evaluation-harness defines them"));
         }
         let run = RunRecord {
             name: self.name,
@@ -560,7 +633,7 @@ impl Conclusion<'_> {
             model: self.model.map(|model| model.identity()),
             replies: arguments.replies.as_ref().map(|path| path.display().to_string()),
             limit: arguments.limit,
-            samples: usize::from(arguments.samples),
+            samples: plan.samples,
             seed: arguments.seed,
             command: std::env::args().collect(),
             finished: now(),
@@ -572,6 +645,9 @@ impl Conclusion<'_> {
             files: files.iter().map(|(name, content)| FileRecord::new(name, content)).collect(),
         };
         folder.write("metrics.json", json_text(&metrics)?)?;
+        if let Some(figures) = &figures {
+            folder.write("lm_eval.json", json_text(figures)?)?;
+        }
         if let Some(languages) = &languages {
             folder.write("languages.json", json_text(languages)?)?;
             folder.write("languages.csv", languages.csv())?;
@@ -592,10 +668,28 @@ impl Conclusion<'_> {
             .map_err(|error| Failure::file("write", &report, &error))?;
         folder.write("run.json", json_text(&run)?)?;
         let folder = folder.finish()?;
-        asking::print(arguments, &run, &folder, || self.summary(&metrics, languages.as_ref(), &folder))
+        asking::print(arguments, &run, &folder, || {
+            self.summary(&metrics, figures.as_deref(), languages.as_ref(), &folder)
+        })
     }
 
-    fn summary(&self, metrics: &Metrics, languages: Option<&Languages>, folder: &Path) -> Table {
+    /// The figures of an imported task.
+    fn figures(&self, records: &Path) -> Result<Option<Vec<Measured>>, Failure> {
+        let Some(task) = &self.plan.data.task else { return Ok(None) };
+        let mut tally = TaskTally::new(task);
+        for record in Record::each(records).map_err(Failure::work)? {
+            tally.add(&record.map_err(Failure::work)?);
+        }
+        Ok(Some(tally.measured()))
+    }
+
+    fn summary(
+        &self,
+        metrics: &Metrics,
+        figures: Option<&[Measured]>,
+        languages: Option<&Languages>,
+        folder: &Path,
+    ) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         let mut row = |name: &str, value: String| {
@@ -603,6 +697,14 @@ impl Conclusion<'_> {
         };
         row("problems", format!("{}, {} replies", metrics.problems, metrics.replies));
         row("accuracy", page::share(&metrics.accuracy));
+        for figure in figures.unwrap_or_default() {
+            let error = figure.standard_error.map_or(String::new(), |error| format!(" ± {error:.4}"));
+            row(&format!("{},{}", figure.metric, figure.filter), format!("{:.4}{error}", figure.value));
+        }
+        if let Some(options) = &metrics.options {
+            row("by character", page::share(&options.by_character));
+            row("by byte", page::share(&options.by_byte));
+        }
         if let Some(last) = metrics.at.last() {
             row(&format!("pass@{}", last.k), page::percent(last.pass));
             if let Some(majority) = last.majority {

@@ -129,6 +129,10 @@ fn figures(page: &mut String, head: &Head<'_>, metrics: &Metrics) {
         ],
         vec!["bootstrap".into(), format!("{:.1} to {:.1} %", 100.0 * interval.low, 100.0 * interval.high)],
     ];
+    if let Some(options) = &metrics.options {
+        rows.push(vec!["likeliest for each character".into(), share(&options.by_character)]);
+        rows.push(vec!["likeliest for each byte".into(), share(&options.by_byte)]);
+    }
     if let Some((spent, currency)) = &head.spent {
         let tokens = format!(
             "{} calls, {} tokens read, {} written",
@@ -340,9 +344,27 @@ fn sample(page: &mut String, number: usize, reply: &Reply, grade: &Grade) {
     }
     // A transcript stands among the parts already.
     let is_shown = reply.trajectory.as_ref().is_some_and(|trajectory| trajectory.form != Form::Program);
-    if !reply.text.is_empty() && !is_shown {
+    if !reply.options.is_empty() {
+        options(page, reply);
+    } else if !reply.text.is_empty() && !is_shown {
         let _ = writeln!(page, "<div class=\"text\">{}</div>", typeset(&reply.text, grade.span.clone()));
     }
+}
+
+/// How likely the options of a problem are.
+pub fn options(page: &mut String, reply: &Reply) {
+    let rows = reply.options.iter().map(|option| {
+        let right = if option.is_right { "right" } else { "" };
+        let characters = option.text.chars().count().max(1) as f64;
+        vec![
+            option.label.clone(),
+            shortened(&option.text),
+            format!("{:.4}", option.log_likelihood),
+            format!("{:.4}", option.log_likelihood / characters),
+            right.to_string(),
+        ]
+    });
+    table(page, &["option", "text", "log-likelihood", "for each character", ""], rows);
 }
 
 /// The parts of a trajectory, in order.

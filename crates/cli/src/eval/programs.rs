@@ -18,7 +18,9 @@ impl Programs {
     pub fn of(strategy: &Strategy, settings: &Settings, quiet: bool) -> Result<Option<Self>, Failure> {
         match strategy.procedure {
             Procedure::Program => Programs::new(settings, quiet).map(Some),
-            Procedure::Reply | Procedure::Dialogue(_) => Ok(None),
+            Procedure::Reply | Procedure::Completion | Procedure::Options | Procedure::Dialogue(_) => {
+                Ok(None)
+            }
         }
     }
 

@@ -10,12 +10,14 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use mathesis_reasoning::suites::Record;
 use mathesis_reasoning::suites::aggregate::{Score, Tally};
-use mathesis_reasoning::suites::index::Index;
+use mathesis_reasoning::suites::index::{Index, Timing};
 use rayon::prelude::*;
 
 /// The judged records of a run, on disk, and their scores.
 pub struct Recorded {
     lines: File,
+    /// How long the calls of each record took, as lines of JSON; empty where nothing was asked.
+    times: Vec<u8>,
     /// The scores.
     pub tally: Tally,
 }
@@ -34,7 +36,7 @@ impl Recorded {
             None => Path::new("runs"),
         };
         let parent = if parent.is_dir() { parent } else { Path::new(".") };
-        Ok(Recorded { lines: tempfile::tempfile_in(parent)?, tally: Tally::default() })
+        Ok(Recorded { lines: tempfile::tempfile_in(parent)?, times: Vec::new(), tally: Tally::default() })
     }
 
     /// Judges and writes the records that `ask` keeps, in their order, on all cores while it goes on. It also sees the scores
@@ -45,7 +47,7 @@ impl Recorded {
         samples: usize,
         ask: impl FnOnce(&dyn Fn(Record), &Mutex<Tally>) -> T,
     ) -> (T, std::io::Result<Self>) {
-        let Recorded { lines, tally } = self;
+        let Recorded { lines, times, tally } = self;
         let tally = Mutex::new(tally);
         let (send, receive) = sync_channel((MOST_WAITING / samples.max(1)).max(2));
         let (asked, written) = std::thread::scope(|scope| {
@@ -58,14 +60,27 @@ impl Recorded {
         });
         let written = written.unwrap_or_else(|_| Err(std::io::Error::other("the grader failed")));
         let tally = tally.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        (asked, written.map(|lines| Recorded { lines, tally }))
+        (asked, written.map(|lines| Recorded { lines, times, tally }))
     }
 
-    /// Copies the records to a file; returns its index.
+    /// Says how long the calls of the records took, as lines of [`Timing`].
+    pub fn timed(self, times: Vec<u8>) -> Self {
+        Recorded { times, ..self }
+    }
+
+    /// Whether times are known.
+    pub fn is_timed(&self) -> bool {
+        !self.times.is_empty()
+    }
+
+    /// Copies the records to a file, and times to one beside it; returns its index.
     pub fn copy_to(&self, path: &Path) -> std::io::Result<Index> {
         let mut lines = &self.lines;
         lines.rewind()?;
         std::io::copy(&mut lines, &mut File::create(path)?)?;
+        if self.is_timed() {
+            std::fs::write(path.with_file_name(Timing::FILE), &self.times)?;
+        }
         Index::build(path).map_err(std::io::Error::other)
     }
 }

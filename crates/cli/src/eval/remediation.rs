@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use mathesis_reasoning::models::{Identity, Message, Model, Request, open};
+use mathesis_reasoning::models::{Identity, Message, Model, Request};
 use mathesis_reasoning::suites::misconceptions::records::Misconception;
 use mathesis_reasoning::suites::misconceptions::remediation::{
     Case, Condition, Diagnosis, Prompter, load, spread,
@@ -18,6 +18,7 @@ use super::figures::{Bar, Page, Part, Section, Table, bars};
 use super::page::percent;
 use super::{Arguments, RunRecord, json_text};
 use crate::failure::Failure;
+use crate::local_model::open;
 use crate::progress::listen_for_interrupts;
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
 use crate::run_folder::{RunFolder, check_output};

@@ -45,8 +45,8 @@ use std::time::Instant;
 
 use comfy_table::{CellAlignment, Table, presets};
 use mathesis_reasoning::decontamination::{Contents, Decontaminator, TextSet, read_set};
+use mathesis_reasoning::models::Identity;
 use mathesis_reasoning::models::calls::{self, Calls, Caps, Limits, Log, PriceTable};
-use mathesis_reasoning::models::{Identity, open};
 use mathesis_reasoning::recipes::aops_live::{
     Archive, Benchmarks, Item, Made, Models, Options, Split, TemplateFiles, Templates, preview, run as make,
 };
@@ -55,6 +55,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Arguments;
 use crate::failure::Failure;
+use crate::local_model::open;
 use crate::progress::{Monitor, listen_for_interrupts};
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
 use crate::report::page::{STYLE, escape};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mathesis_reasoning::models::calls::{Calls, Log, Options};
-use mathesis_reasoning::models::{Model, Sampling, open};
+use mathesis_reasoning::models::{Model, Sampling};
 use mathesis_reasoning::recipes::counterexamples::{
     Example, Finding, Proof, Selected, THRESHOLD, estimated_tokens, export, find, requests, select,
 };
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Arguments;
 use crate::failure::Failure;
+use crate::local_model::open;
 use crate::progress::{Monitor, interrupted, listen_for_interrupts};
 use crate::record::now;
 use crate::run_folder::RunFolder;

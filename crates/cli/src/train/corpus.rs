@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use mathesis_language::data::corpus::{
     CorpusError, Document, SetAside, documents, prompt_text, write_tokens,
 };
+use mathesis_language::data::masking::{MaskedRows, Masking};
 use mathesis_language::data::packing::{PackedRows, Packing, RowOptions};
 use mathesis_language::data::synthetic::{Copying, Recall, Task};
 use mathesis_language::data::tokenizer_training::{TokenizerOptions, train_tokenizer};
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 /// The token that ends documents, where a tokenizer is made.
 const END: &str = "<|end|>";
+/// The token that hides others, where a tokenizer is made.
+const MASK: &str = "<|mask|>";
 
 /// The table `[language-model.data]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -75,6 +78,9 @@ pub struct WordProblemPlan {
     packing: Packing,
     #[serde(default = "rows::mask_prompts")]
     mask_prompts: bool,
+    /// Tokens are hidden and to be found, for models over both sides; without it, the next tokens are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    masking: Option<MaskingPlan>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -95,6 +101,25 @@ pub struct FilesPlan {
     packing: Packing,
     #[serde(default = "rows::mask_prompts")]
     mask_prompts: bool,
+    /// Tokens are hidden and to be found, for models over both sides; without it, the next tokens are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    masking: Option<MaskingPlan>,
+}
+
+/// How many tokens are hidden. The defaults are those of M2-BERT.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MaskingPlan {
+    /// The part of tokens that are to be predicted.
+    part: f64,
+    /// The same in validations.
+    validation_part: f64,
+}
+
+impl Default for MaskingPlan {
+    fn default() -> Self {
+        MaskingPlan { part: 0.3, validation_part: 0.15 }
+    }
 }
 
 /// The table `[language-model.tokenizer]`.
@@ -119,6 +144,9 @@ pub enum TokenizerPlan {
         path: PathBuf,
         /// The token that ends documents.
         end: String,
+        /// The token that hides others.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mask: Option<String>,
     },
 }
 
@@ -220,6 +248,9 @@ impl DataPlan {
         beside: &dyn Fn(&Path) -> PathBuf,
     ) -> Option<String> {
         let missing = |path: &PathBuf| !beside(path).is_file();
+        if let Some(wrong) = self.masking().and_then(MaskingPlan::wrong) {
+            return Some(wrong);
+        }
         match self {
             DataPlan::Copying(_) | DataPlan::Recall(_) if tokenizer.is_some() => {
                 Some("the task is made of tokens, not of texts: expected no table `tokenizer`".to_string())
@@ -239,6 +270,15 @@ impl DataPlan {
                 Some("no problems: expected at least 1".to_string())
             }
             _ => None,
+        }
+    }
+
+    /// How tokens are hidden, if they are.
+    pub fn masking(&self) -> Option<MaskingPlan> {
+        match self {
+            DataPlan::Copying(_) | DataPlan::Recall(_) => None,
+            DataPlan::WordProblems(plan) => plan.masking,
+            DataPlan::Files(plan) => plan.masking,
         }
     }
 
@@ -284,17 +324,25 @@ impl DataPlan {
                     let count = if side == Side::Training { problems } else { validation_problems };
                     Box::new((0..count).map(move |number| problem(side, number)))
                 };
-                let WordProblemPlan { time, batch, packing, mask_prompts, .. } = *plan;
+                let WordProblemPlan { time, batch, packing, mask_prompts, masking, .. } = *plan;
                 let rows = RowOptions { time, batch, packing, mask_prompts, seed };
-                Texts { of: Box::new(of) }.corpus(tokenizer, rows, folder, beside)
+                Texts { of: Box::new(of) }.corpus(tokenizer, rows, masking, folder, beside)
             }
             DataPlan::Files(plan) => {
-                let FilesPlan { time, batch, packing, mask_prompts, .. } = *plan;
+                let FilesPlan { time, batch, packing, mask_prompts, masking, .. } = *plan;
                 let rows = RowOptions { time, batch, packing, mask_prompts, seed };
                 let of = Box::new(|side| plan.documents(beside, side));
-                Texts { of }.corpus(tokenizer, rows, folder, beside)
+                Texts { of }.corpus(tokenizer, rows, masking, folder, beside)
             }
         }
+    }
+}
+
+impl MaskingPlan {
+    fn wrong(self) -> Option<String> {
+        let parts = [("part", self.part), ("validation-part", self.validation_part)];
+        let (key, part) = parts.into_iter().find(|&(_, part)| !(part > 0.0 && part <= 1.0))?;
+        Some(format!("masking.{key} is {part}: expected a part of tokens above 0 and at most 1"))
     }
 }
 
@@ -320,19 +368,18 @@ impl Texts<'_> {
     fn corpus(
         self,
         plan: &TokenizerPlan,
-        rows: RowOptions,
+        mut options: RowOptions,
+        masking: Option<MaskingPlan>,
         folder: &Path,
         beside: &dyn Fn(&Path) -> PathBuf,
     ) -> Result<Corpus, Missing> {
         let refuse = |error: &dyn std::fmt::Display| Missing::Plan(error.to_string());
-        let (tokenizer, end) = match plan {
-            TokenizerPlan::Bytes => (Tokenizer::of_bytes(&[END]), END),
+        let special: &[&str] = if masking.is_some() { &[END, MASK] } else { &[END] };
+        let (tokenizer, end, mask) = match plan {
+            TokenizerPlan::Bytes => (Tokenizer::of_bytes(special), END, Some(MASK)),
             TokenizerPlan::Bpe { vocabulary, split_digits } => {
-                let options = TokenizerOptions {
-                    vocabulary: *vocabulary,
-                    split_digits: *split_digits,
-                    special: &[END],
-                };
+                let options =
+                    TokenizerOptions { vocabulary: *vocabulary, split_digits: *split_digits, special };
                 let mut failed = None;
                 let texts = (self.of)(Side::Training).map_while(|document| match document {
                     Ok(Document { prompt, text }) => Some(prompt_text(&prompt) + &text),
@@ -345,15 +392,29 @@ impl Texts<'_> {
                 if let Some(error) = failed {
                     return Err(error.into());
                 }
-                (learnt, END)
+                (learnt, END, Some(MASK))
             }
-            TokenizerPlan::File { path, end } => {
-                (Tokenizer::read(&beside(path)).map_err(|error| refuse(&error))?, end.as_str())
+            TokenizerPlan::File { path, end, mask } => {
+                let tokenizer = Tokenizer::read(&beside(path)).map_err(|error| refuse(&error))?;
+                (tokenizer, end.as_str(), mask.as_deref())
             }
         };
-        let Some(end) = tokenizer.token(end) else {
-            return Err(Missing::Plan(format!("the tokenizer has no token `{end}`")));
+        let token = |name: &str| {
+            let missing = || Missing::Plan(format!("the tokenizer has no token `{name}`"));
+            tokenizer.token(name).ok_or_else(missing)
         };
+        let end = token(end)?;
+        let mask = match (masking, mask) {
+            (Some(masking), Some(mask)) => Some((masking, token(mask)?)),
+            (Some(_), None) => {
+                let message =
+                    "tokens are to be hidden: expected `mask` in the table `tokenizer`, its token for that";
+                return Err(Missing::Plan(message.to_string()));
+            }
+            (None, _) => None,
+        };
+        // Hidden tokens may be of prompts too.
+        options.mask_prompts &= mask.is_none();
         let written = tokenizer.to_json().map_err(|error| refuse(&error))?;
         let tokens = |name: &str, side| -> Result<Option<(PackedRows, usize)>, Missing> {
             let mut origin = blake3::Hasher::new();
@@ -371,23 +432,34 @@ impl Texts<'_> {
             }
             let path = folder.join(format!("{name}.tokens"));
             let file = write_tokens(&path, &tokenizer, end, *origin.finalize().as_bytes(), (self.of)(side))?;
-            Ok(Some((PackedRows::new(file, rows).map_err(Missing::Plan)?, count)))
+            Ok(Some((PackedRows::new(file, options).map_err(Missing::Plan)?, count)))
         };
         let Some((training, count)) = tokens("training", Side::Training)? else {
             return Err(Missing::Plan("there is nothing to train on".to_string()));
         };
         let validation = tokens("validation", Side::Test)?;
-        let about = format!(
+        let mut about = format!(
             "{count} documents in {} rows, {:.1} % full; {} set aside",
             training.rows(),
             100.0 * training.filled(),
             validation.as_ref().map_or(0, |(_, count)| *count)
         );
+        if let Some((MaskingPlan { part, .. }, _)) = mask {
+            about += &format!("; {:.1} % of tokens hidden", 100.0 * part);
+        }
+        let hidden = |rows: PackedRows, part: fn(MaskingPlan) -> f64| -> Result<Box<dyn Source>, Missing> {
+            let Some((masking, token)) = mask else { return Ok(Box::new(rows)) };
+            let masking = Masking { part: part(masking), token, seed: options.seed };
+            Ok(Box::new(MaskedRows::new(rows, masking).map_err(Missing::Plan)?))
+        };
         Ok(Corpus {
-            training: Box::new(training),
-            validation: validation.map(|(rows, _)| Box::new(rows.once()) as Box<dyn Source>),
+            training: hidden(training, |masking| masking.part)?,
+            validation: match validation {
+                Some((rows, _)) => Some(hidden(rows.once(), |masking| masking.validation_part)?),
+                None => None,
+            },
             text: Some((tokenizer, end)),
-            time: rows.time,
+            time: options.time,
             about,
         })
     }

@@ -78,7 +78,14 @@ pub fn run(
         return Err(refuse(wrong));
     }
     // Vocabulary and context are not known yet, but whatever else is wrong with the model is told before anything is made.
-    config(&plan.model, 1 << 10, 1).map_err(&refuse)?;
+    let described = config(&plan.model, 1 << 10, 1).map_err(&refuse)?;
+    let masked = plan.data.masking().is_some();
+    if !described.is_causal() && !masked {
+        return Err(refuse(
+            "a mixer sees both sides of a place, so the next token is no riddle: expected `masking` in the table `data`"
+                .to_string(),
+        ));
+    }
     let folder = beside(&plan.folder);
     let checkpoint = folder.join(CHECKPOINT);
     match (begin, checkpoint.exists()) {
@@ -251,7 +258,13 @@ fn outcome(
             Verdict { tone: Tone::Doubtful, text }
         },
         statement: vec![
-            StatementRow::latex("loss", r"-\frac{1}{n} \sum_{i=1}^{n} \log p(x_i \mid x_{<i})"),
+            StatementRow::latex(
+                "loss",
+                match plan.data.masking() {
+                    None => r"-\frac{1}{n} \sum_{i=1}^{n} \log p(x_i \mid x_{<i})",
+                    Some(_) => r"-\frac{1}{n} \sum_{i \in \text{hidden}} \log p(x_i \mid \tilde x)",
+                },
+            ),
             StatementRow::text("data", corpus.about.clone()),
             StatementRow::text("vocabulary", format!("{} tokens", config.vocabulary)),
             StatementRow::text("parameters", config.parameters().to_string()),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::runs::{self, Summary};
-use crate::eval::{stages, typeset};
+use crate::eval::{options, stages, typeset};
 use crate::report::page::{escape, mathml};
 
 /// The runs of a folder, with what has been read of them.
@@ -70,6 +70,7 @@ struct Wanted {
     categories: BTreeMap<String, Vec<String>>,
     scores: Option<(f64, f64)>,
     lengths: Option<(u64, u64)>,
+    seconds: Option<(f64, f64)>,
     text: String,
     /// Of a comparison: only problems with other scores.
     differs: bool,
@@ -106,6 +107,8 @@ pub struct Row {
     rules: Vec<String>,
     /// The longest reply in bytes.
     length: u32,
+    /// How long the calls took.
+    seconds: Option<f32>,
     question: String,
     reference: String,
     /// The first answer that was found.
@@ -246,6 +249,11 @@ impl Library {
                 // A transcript of turns stands among the parts already.
                 reply: match &reply.trajectory {
                     Some(trajectory) if trajectory.form != Form::Program => String::new(),
+                    _ if !reply.options.is_empty() => {
+                        let mut rows = String::new();
+                        options(&mut rows, reply);
+                        rows
+                    }
                     _ => shown(&reply.text, grade.span.clone()),
                 },
             })
@@ -384,7 +392,10 @@ impl Asked {
             "file" => Ok(Order::File),
             "score" => Ok(Order::Score),
             "length" => Ok(Order::Length),
-            other => Err(Refusal::Wrong(format!("order: {other}; there are failures, file, score, length"))),
+            "time" => Ok(Order::Time),
+            other => {
+                Err(Refusal::Wrong(format!("order: {other}; there are failures, file, score, length, time")))
+            }
         }
     }
 }
@@ -397,6 +408,7 @@ impl Wanted {
             lengths: self.lengths,
             categories: self.categories.clone(),
             scores: self.scores,
+            seconds: self.seconds,
         }
     }
 }
@@ -420,7 +432,7 @@ fn page(index: &Index, selection: &[u32], text: &str, asked: &Asked) -> Answer<(
 fn row(index: &Index, item: u32) -> Answer<Row> {
     let entry = index.entry(item as usize);
     let score = entry.score();
-    let Entry { id, verdicts, rules, lengths, .. } = entry;
+    let Entry { id, verdicts, rules, lengths, seconds, .. } = entry;
     let mut counts: BTreeMap<Verdict, usize> = BTreeMap::new();
     verdicts.iter().for_each(|verdict| *counts.entry(*verdict).or_default() += 1);
     let mut names: Vec<String> = rules.into_iter().flatten().map(str::to_string).collect();
@@ -434,6 +446,7 @@ fn row(index: &Index, item: u32) -> Answer<Row> {
         score,
         rules: names,
         length: lengths.iter().copied().max().unwrap_or(0),
+        seconds,
         question: beginning(&question, 240),
         reference: beginning(&reference, 80),
         answer: grades.iter().find_map(|grade| grade.answer.as_deref()).map(|answer| beginning(answer, 80)),

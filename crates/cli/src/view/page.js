@@ -26,6 +26,7 @@ const points = (share) => `${share >= 0 ? "+" : "−"}${Math.abs(100 * share).to
 const probability = (p) => (p < 0.0001 ? "< 0.0001" : p.toFixed(4));
 const day = (text) => (text || "").replace("T", " ").replace(/:\d\dZ$/, "");
 const size = (bytes) => (bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+const duration = (seconds) => (seconds < 1 ? `${(seconds * 1e3).toFixed(0)} ms` : `${seconds.toFixed(1)} s`);
 const file = (run, name) => "/files/" + [...run.split("/"), name].map(encodeURIComponent).join("/");
 const address = (view, question) => `#/${view}?${new URLSearchParams(question)}`;
 const many = (count, one) => `${whole(count)} ${one}${count === 1 ? "" : "s"}`;
@@ -334,7 +335,7 @@ async function runView(question) {
       h("td", {}, h("div", { class: "clamp" }, entry.question)),
       h("td", { class: "wide", "data-label": "reference" }, h("div", { class: "clamp" }, entry.reference)),
       h("td", { "data-label": "found" }, h("div", { class: "clamp" }, entry.answer ?? "–")),
-      h("td", { class: "number wide small quiet" }, size(entry.length)));
+      h("td", { class: "number wide small quiet" }, size(entry.length), entry.seconds === null ? null : h("div", { "data-seconds": String(entry.seconds) }, duration(entry.seconds))));
   }
   async function show(next) {
     item = next;
@@ -363,14 +364,15 @@ async function runView(question) {
       shares(facets.verdicts)),
     h("div", { class: "bar" }, filters.toggles(facets.verdicts), filters.search()),
     h("div", { class: "bar" },
-      filters.choice("order", [["failures", "failures first"], ["file", "as in the file"], ["score", "lowest score"], ["length", "longest reply"]], order, (value) => {
+      filters.choice("order", [["failures", "failures first"], ["file", "as in the file"], ["score", "lowest score"], ["length", "longest reply"], ...(facets.slowest === null ? [] : [["time", "slowest first"]])], order, (value) => {
         order = value;
         filters.changed();
       }, "order"),
       filters.one("rule", facets.rules.map(rule), wanted.rules?.[0], (value) => filters.set("rules", value === null ? null : [value]), "rule"),
       categories,
       filters.range("score", "scores", 100, "%", "score"),
-      filters.range("reply", "lengths", 1, "bytes", "length")),
+      filters.range("reply", "lengths", 1, "bytes", "length"),
+      facets.slowest === null ? null : filters.range("time", "seconds", 1, "s", "time")),
     split,
     h("details", {}, h("summary", {}, "How answers were found"),
       plainTable(["rule", "found", "right", "share"], facets.rules.map(([text, found, right]) => [text || "none", whole(found), whole(right), percent(right / found)]), ["found", "right", "share"])),

@@ -287,3 +287,74 @@ fn programs_are_run_once_and_their_ends_are_told_apart() {
     std::fs::write(&replies, other).expect("writable");
     assert_eq!(judge("c")["result"]["verdicts"]["right"], 4);
 }
+
+/// A task of lm-evaluation-harness, with replies by its prompts.
+#[test]
+fn a_task_file_runs_with_its_own_prompts_and_figures() {
+    let folder = TempDir::new().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("test.jsonl", "{\"q\": \"1 + 1?\", \"a\": \"2\"}\n{\"q\": \"2 + 2?\", \"a\": \"4\"}\n");
+    let task = "
+task: sums
+dataset_path: json
+dataset_kwargs: {data_files: {test: test.jsonl}}
+test_split: test
+doc_to_text: \"Q: {{q}}\\nA:\"
+doc_to_target: a
+filter_list:
+  - {name: number, filter: [{function: regex, regex_pattern: '[0-9]+'}, {function: take_first}]}
+";
+    write("sums.yaml", task);
+    write("model.toml", "answers = \"answers.jsonl\"\n");
+    let line =
+        |prompt: &str, text: &str| serde_json::json!({"prompt": prompt, "answers": [text]}).to_string();
+    write(
+        "answers.jsonl",
+        &[line("Q: 1 + 1?\nA:", "It is 2."), line("Q: 2 + 2?\nA:", "It is 5.")].join("\n"),
+    );
+    let arguments = ["eval", "sums.yaml", "--model", "scripted:model.toml", "--output", "run", "--json"];
+    let output = mathesis(folder.path(), &arguments);
+    assert!(output.status.success(), "{}", unbroken(&output));
+    let record: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(record["result"]["accuracy"]["value"], 0.5);
+    let figures: Value = serde_json::from_str(&read(folder.path().join("run/lm_eval.json"))).expect("JSON");
+    assert_eq!((&figures[0]["metric"], &figures[0]["filter"]), (&"exact_match".into(), &"number".into()));
+    assert_eq!((figures[0]["value"].as_f64(), figures[0]["standard_error"].as_f64()), (Some(0.5), Some(0.5)));
+    // The records hold no times; a file beside them does.
+    let timings = read(folder.path().join("run/timings.jsonl"));
+    assert_eq!(timings.lines().count(), 2);
+    assert!(!read(folder.path().join("run/records.jsonl")).contains("seconds"));
+
+    write("wrong.yaml", &task.replace("doc_to_text:", "doc_to_txt:"));
+    let output = mathesis(folder.path(), &["eval", "wrong.yaml", "--model", "scripted:model.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(unbroken(&output).contains("`doc_to_text` is missing"), "{}", unbroken(&output));
+}
+
+/// Options by their letters, scored and not written.
+#[test]
+fn the_likeliest_option_is_the_answer() {
+    let folder = TempDir::new().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    std::fs::create_dir(folder.path().join("aqua")).expect("made");
+    let line = |question: &str, correct: &str| {
+        serde_json::json!({"question": question, "options": ["A)5", "B)6", "C)7"], "rationale": "", "correct": correct}).to_string()
+    };
+    write("aqua/test.json", &[line("3 + 4?", "C"), line("3 + 3?", "A")].join("\n"));
+    write("model.toml", "[[rule]]\ncontains = \"Answer:\"\nlikelihoods = [-2.5, -3.0, -0.5]\n");
+    let arguments =
+        ["eval", "aqua", "--data", ".", "--model", "scripted:model.toml", "--strategy", "log-likelihood"];
+    let output = mathesis(folder.path(), &[&arguments[..], &["--output", "run", "--json"]].concat());
+    assert!(output.status.success(), "{}", unbroken(&output));
+    let record: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(record["result"]["accuracy"]["value"], 0.5);
+    assert_eq!(record["result"]["options"]["by_character"]["value"], 0.5);
+    let first: Value =
+        serde_json::from_str(read(folder.path().join("run/records.jsonl")).lines().next().unwrap()).unwrap();
+    assert_eq!(first["replies"][0]["options"][2]["log_likelihood"], -0.5);
+    assert_eq!(first["grades"][0]["answer"], "C");
+    assert!(read(folder.path().join("run/report.html")).contains("log-likelihood"));
+    // The same command asks nothing again, and an option is one call of its own kind.
+    let output = mathesis(folder.path(), &[&arguments[..], &["--samples", "2"]].concat());
+    assert!(unbroken(&output).contains("likelihoods are not drawn"), "{}", unbroken(&output));
+}

@@ -37,6 +37,8 @@ validation-every = 5
 checkpoint-every = 4
 "#;
 
+const ATTENTION: &str = "mixer = { kind = \"attention\", heads = 2 }";
+
 fn write(folder: &Path, name: &str, content: &str) {
     std::fs::write(folder.join(name), content).expect("written");
 }
@@ -102,6 +104,10 @@ fn wrong_plans_for_language_models_are_refused() {
         ("steps = 12", "steps = 0", "`steps` is 0"),
         ("validation = 0.2", "validation = 1.2", "validation is 1.2"),
         ("kind = \"files\"", "kind = \"fils\"", "fils"),
+        ("time = 24", "time = 24\nmasking = { part = 0.0 }", "masking.part is 0"),
+        ("time = 24", "time = 24\nmasking = { prt = 0.3 }", "prt"),
+        (ATTENTION, "mixer = { kind = \"monarch\", longest = 64, causal = false }", "expected `masking`"),
+        (ATTENTION, "mixer = { kind = \"monarch\", longest = 23 }", "at least the context, 24"),
     ] {
         let inside = folder.path().join("inside");
         std::fs::create_dir(&inside).expect("made");
@@ -119,13 +125,35 @@ fn wrong_plans_for_language_models_are_refused() {
 }
 
 #[test]
+fn hidden_tokens_are_learnt_from_both_sides() {
+    let folder = TempDir::new().expect("a folder");
+    records(folder.path());
+    let both_sides = "mixer = { kind = \"monarch\", longest = 24, causal = false, filter = { order = 8 } }
+channel-linear = { block-diagonal = { blocks = 4 } }";
+    let plan = RECORDS.replace(ATTENTION, both_sides).replace("time = 24", "time = 24\nmasking = {}");
+    write(
+        folder.path(),
+        "sums.toml",
+        &plan.replace("width = 16", "width = 16\nframe = \"monarch-bert\"\ntied = true"),
+    );
+    let record = trained(folder.path(), &["--steps", "8", "--threads", "1"]);
+    let again = trained(folder.path(), &["--steps", "8", "--threads", "1", "--restart"]);
+    assert!(record["result"]["loss"].is_f64());
+    assert_eq!(again["result"]["loss"], record["result"]["loss"]);
+    let read =
+        |name: &str| std::fs::read_to_string(folder.path().join("runs/sums").join(name)).expect("read");
+    assert!(read("run.json").contains("\"validation-part\": 0.15"));
+    assert!(read("report.html").contains("30.0 % of tokens hidden"));
+    let output = mathesis(folder.path(), &["generate", "models/sums/model", "--prompt", "7 + 8"]);
+    assert_eq!(output.status.code(), Some(2), "{}", unbroken(&output));
+    assert!(unbroken(&output).contains("on both sides"), "{}", unbroken(&output));
+}
+
+#[test]
 fn what_was_trained_goes_on_from_prompts() {
     let folder = TempDir::new().expect("a folder");
     records(folder.path());
-    let hybrid = RECORDS.replace(
-        "mixer = { kind = \"attention\", heads = 2 }",
-        "mixer = { kind = \"gated-linear-attention\", heads = 2 }",
-    );
+    let hybrid = RECORDS.replace(ATTENTION, "mixer = { kind = \"gated-linear-attention\", heads = 2 }");
     write(folder.path(), "sums.toml", &hybrid);
     trained(folder.path(), &[]);
 

@@ -5,9 +5,11 @@ mod browser;
 mod check;
 mod concepts;
 mod eval;
+mod export;
 mod language_training;
 mod multilingual;
 mod regression;
+mod serve;
 mod view;
 
 use std::path::{Path, PathBuf};

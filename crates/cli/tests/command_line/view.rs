@@ -172,6 +172,13 @@ fn the_server_lists_runs_and_finds_items() {
     assert_eq!(items(r#"{"categories": {"topic": ["rates"]}}"#, "")["total"].as_u64(), Some(2));
     assert_eq!(items(r#"{"rules": ["box"], "scores": [1, 1]}"#, "")["total"].as_u64(), Some(1));
 
+    // Times are known of what was asked, and not of replies from elsewhere.
+    assert!(facets["slowest"].as_f64().is_some_and(|seconds| seconds >= 0.0));
+    assert_eq!(items(r#"{"seconds": [0, 1000]}"#, "&order=time")["total"].as_u64(), Some(12));
+    assert_eq!(items(r#"{"seconds": [1000, 2000]}"#, "")["total"].as_u64(), Some(0));
+    assert!(all["rows"][0]["seconds"].is_number());
+    assert!(server.json("/api/run?run=second")["facets"]["slowest"].is_null());
+
     let item = server.json(&format!("/api/item?run=first&item={}", found["rows"][0]["item"]));
     let sample = &item["samples"][0];
     assert_eq!(

@@ -4,6 +4,8 @@
 //! - [`tokenizer_training`]: tokenizers learnt from texts;
 //! - [`token_file`]: tokens of documents in one file that is mapped into memory;
 //! - [`packing`]: documents put into rows of equal length, none of which sees another;
+//! - [`masking`]: tokens of such rows hidden, to be found from both sides;
+//! - [`windows`]: one text in rows, for perplexity;
 //! - [`synthetic`]: recall and copying, made by rule;
 //! - [`word_problems`]: arithmetic and algebra in words, made by rule, with worked solutions.
 //!
@@ -11,10 +13,12 @@
 //! goes on from any step without a state of its own.
 
 pub mod corpus;
+pub mod masking;
 pub mod packing;
 pub mod synthetic;
 pub mod token_file;
 pub mod tokenizer_training;
+pub mod windows;
 pub mod word_problems;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 use mathesis_networks::sequence::attention::{AttentionBias, AttentionConfig};
 use mathesis_networks::sequence::linear::LinearKind;
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::FolderError;
 use super::json::{Keys, unfit};
 use super::tensors::NumberFormat;
-use crate::model::{BlockConfig, ChannelConfig, LanguageModelConfig, MixerConfig};
+use crate::model::{BlockConfig, ChannelConfig, Frame, LanguageModelConfig, MixerConfig};
 
 /// The `model_type` of models that only this program has.
 const OWN: &str = "mathesis";
@@ -66,14 +67,16 @@ fn published(keys: &Keys<'_>, kind: &str) -> Result<LanguageModelConfig, FolderE
         rotary: rotary(keys, context)?,
     };
     let channel = SwiGluConfig {
-        hidden: keys.needed_whole("intermediate_size")?,
         bias: kind == "llama" && keys.flag("mlp_bias")? == Some(true),
+        ..SwiGluConfig::new(keys.needed_whole("intermediate_size")?)
     };
     let block = |window, repeat| BlockConfig {
         repeat,
         mixer: MixerConfig::Attention(AttentionConfig { window, ..attention }),
         channel: ChannelConfig::SwiGlu(channel),
         linear: LinearKind::Dense,
+        channel_linear: None,
+        arithmetic: Arithmetic::F32,
     };
     Ok(LanguageModelConfig {
         vocabulary: keys.needed_whole("vocab_size")?,
@@ -81,6 +84,8 @@ fn published(keys: &Keys<'_>, kind: &str) -> Result<LanguageModelConfig, FolderE
         context,
         norm_epsilon: keys.number("rms_norm_eps")?.unwrap_or(1e-6),
         tied: keys.flag("tie_word_embeddings")?.unwrap_or(false),
+        head: LinearKind::Dense,
+        frame: Frame::PreNorm,
         deviation: keys.number("initializer_range")?.unwrap_or(0.02),
         blocks: windows(keys, kind, layers)?
             .into_iter()
@@ -196,19 +201,27 @@ pub(super) fn written(config: &LanguageModelConfig, format: NumberFormat) -> Map
 
 /// The model in the words of Llama, Qwen2 or Mistral, if it is one.
 fn published_form(config: &LanguageModelConfig) -> Option<Value> {
+    if config.head != LinearKind::Dense || config.frame != Frame::PreNorm {
+        return None;
+    }
     let attentions: Vec<AttentionConfig> = config
         .layers()
-        .map(|block| match (&block.mixer, &block.linear) {
-            (MixerConfig::Attention(attention), LinearKind::Dense) => Some(*attention),
+        .map(|block| match (&block.mixer, &block.linear, block.arithmetic) {
+            (MixerConfig::Attention(attention), LinearKind::Dense, Arithmetic::F32)
+                if block.channel_linear.is_none() =>
+            {
+                Some(*attention)
+            }
             _ => None,
         })
         .collect::<Option<_>>()?;
     let channels: Vec<SwiGluConfig> = config
         .layers()
         .map(|block| match &block.channel {
-            ChannelConfig::SwiGlu(channel) => *channel,
+            ChannelConfig::SwiGlu(channel) if !channel.joined => Some(*channel),
+            _ => None,
         })
-        .collect();
+        .collect::<Option<_>>()?;
     let (attention, channel) = (*attentions.first()?, *channels.first()?);
     let without_window = |attention: &AttentionConfig| AttentionConfig { window: None, ..*attention };
     let same_attention = attentions.iter().all(|other| without_window(other) == without_window(&attention));

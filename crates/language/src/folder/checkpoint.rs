@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 use serde_json::{Map, Value, json};
 
 use super::json::{self as files, Keys};
-use super::{CONFIGURATION, FolderError, NumberFormat, read_model, write_model};
+use super::{CONFIGURATION, FolderError, NumberFormat, read_model_in, write_model};
 use crate::generation::Sampling;
 use crate::model::LanguageModel;
 use crate::text::{ChatTemplate, Tokenizer};
@@ -30,7 +31,7 @@ pub struct Checkpoint {
     /// How it is meant to be sampled.
     pub generation: GenerationDefaults,
     /// `tokenizer_config.json` as it was, to be written again.
-    pub(super) tokenizer_settings: Map<String, Value>,
+    pub(crate) tokenizer_settings: Map<String, Value>,
 }
 
 /// The settings of `generation_config.json`.
@@ -63,6 +64,18 @@ impl Checkpoint {
     /// # Errors
     /// What in the folder is missing, damaged or does not fit; see [`FolderError`].
     pub fn read(folder: &Path, device: &Device) -> Result<Self, FolderError> {
+        Self::read_in(folder, None, device)
+    }
+
+    /// All that is in a folder, with all blocks of the model in an arithmetic if one is given.
+    ///
+    /// # Errors
+    /// As [`Self::read`], and if the model cannot be in that arithmetic.
+    pub fn read_in(
+        folder: &Path,
+        arithmetic: Option<Arithmetic>,
+        device: &Device,
+    ) -> Result<Self, FolderError> {
         // The small files first: what is wrong with them is told before much is read.
         let path = folder.join(TOKENIZER);
         let unfit = |path: &Path, message: String| FolderError::Unfit { path: path.to_path_buf(), message };
@@ -75,7 +88,7 @@ impl Checkpoint {
             files::read_if_there(&folder.join(TOKENIZER_SETTINGS))?.unwrap_or_default();
         let chat = chat_template(folder, &tokenizer_settings)?;
         let generation = generation_defaults(folder)?;
-        let model = read_model(folder, device)?;
+        let model = read_model_in(folder, arithmetic, device)?;
         let vocabulary = model.config().vocabulary;
         if let Some(tokens) =
             tokenizer.as_ref().map(Tokenizer::vocabulary).filter(|&tokens| tokens > vocabulary)

@@ -16,13 +16,17 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 
 pub use checkpoint::{Checkpoint, GenerationDefaults};
 pub use error::FolderError;
 pub use tensors::NumberFormat;
 
 use crate::model::{LanguageModel, LanguageModelConfig};
-use names::{Fill, Take};
+pub(crate) use names::Take;
+pub(crate) use tensors::Written;
+
+use names::Fill;
 use tensors::Tensors;
 
 const CONFIGURATION: &str = "config.json";
@@ -43,7 +47,22 @@ pub fn read_config(folder: &Path) -> Result<LanguageModelConfig, FolderError> {
 /// # Errors
 /// What in the folder is missing, damaged or does not fit; see [`FolderError`].
 pub fn read_model(folder: &Path, device: &Device) -> Result<LanguageModel, FolderError> {
-    let config = read_config(folder)?;
+    read_model_in(folder, None, device)
+}
+
+/// The model in a folder, with all blocks in an arithmetic if one is given.
+///
+/// # Errors
+/// As [`read_model`], and if the model cannot be in that arithmetic.
+pub fn read_model_in(
+    folder: &Path,
+    arithmetic: Option<Arithmetic>,
+    device: &Device,
+) -> Result<LanguageModel, FolderError> {
+    let mut config = read_config(folder)?;
+    if let Some(arithmetic) = arithmetic {
+        config = config.in_arithmetic(arithmetic);
+    }
     let mut tensors = Tensors::open(folder)?;
     let unfit = |message: String| FolderError::Unfit { path: folder.join(CONFIGURATION), message };
     let model = config.init(0, device).map_err(|error| unfit(error.to_string()))?;
@@ -62,8 +81,12 @@ pub fn read_model(folder: &Path, device: &Device) -> Result<LanguageModel, Folde
 /// Write a model to a folder that exists.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// If a file cannot be written, or weights are packed.
 pub fn write_model(model: &LanguageModel, folder: &Path, format: NumberFormat) -> Result<(), FolderError> {
+    if model.num_params() != model.config().parameters() {
+        let message = "a model with packed weights cannot be written: the one that it was packed from can";
+        return Err(FolderError::Unfit { path: folder.to_path_buf(), message: message.into() });
+    }
     let mut take = Take::with(format);
     model.visit(&mut take);
     tensors::write(folder, &take.tensors, LARGEST_FILE)?;

@@ -34,11 +34,13 @@ fn published_name(fields: &[&str]) -> String {
     match fields {
         ["embedding", rest @ ..] => format!("model.embed_tokens.{}", rest.join(".")),
         ["norm", rest @ ..] => format!("model.norm.{}", rest.join(".")),
+        ["lower_bounds", ..] => "model.lower_bounds".to_string(),
         ["head", rest @ ..] => format!("lm_head.{}", rest.join(".")),
         ["blocks", number, part, rest @ ..] => {
             let part = match (*part, rest.first()) {
                 ("mixer_norm", _) => "input_layernorm".to_string(),
                 ("channel_norm", _) => "post_attention_layernorm".to_string(),
+                ("output_norm", _) => "output_norm".to_string(),
                 ("mixer", Some(&"query")) => "self_attn.q_proj".to_string(),
                 ("mixer", Some(&"key")) => "self_attn.k_proj".to_string(),
                 ("mixer", Some(&"value")) => "self_attn.v_proj".to_string(),
@@ -48,7 +50,8 @@ fn published_name(fields: &[&str]) -> String {
                 (part, None) => part.to_string(),
             };
             let rest = if part.ends_with("norm") { rest } else { rest.get(1..).unwrap_or_default() };
-            format!("model.layers.{number}.{part}.{}", rest.join("."))
+            let rest: String = rest.iter().map(|field| format!(".{field}")).collect();
+            format!("model.layers.{number}.{part}{rest}")
         }
         other => other.join("."),
     }
@@ -96,7 +99,7 @@ impl ModuleMapper for Fill<'_> {
 }
 
 /// Takes the tensors out of a model.
-pub(super) struct Take {
+pub(crate) struct Take {
     path: Path,
     format: NumberFormat,
     pub tensors: Vec<Written>,

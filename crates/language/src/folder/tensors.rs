@@ -184,7 +184,7 @@ fn no_weights(folder: &Path) -> FolderError {
 }
 
 /// A tensor to be written.
-pub(super) struct Written {
+pub(crate) struct Written {
     pub name: String,
     pub shape: Vec<usize>,
     pub numbers: Vec<f32>,

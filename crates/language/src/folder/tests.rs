@@ -7,12 +7,14 @@ use mathesis_networks::sequence::attention::AttentionBias;
 use mathesis_networks::sequence::gated_linear_attention::GatedLinearAttentionConfig;
 use mathesis_networks::sequence::linear::LinearKind;
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
+use mathesis_networks::sequence::swiglu::SwiGluConfig;
+use mathesis_networks::sequence::tensor_attention::TensorAttentionConfig;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::*;
 use crate::generation::Sampling;
-use crate::model::{BlockConfig, LanguageModelConfig, MixerConfig, Size};
+use crate::model::{BlockConfig, ChannelConfig, LanguageModelConfig, MixerConfig, Size};
 use crate::text::{ChatTemplate, Message, Tokenizer};
 
 fn size() -> Size {
@@ -50,6 +52,20 @@ fn configs() -> Vec<(&'static str, LanguageModelConfig)> {
     let mut ternary = hybrid.clone();
     ternary.blocks[0].linear = LinearKind::Ternary;
     ternary.blocks[1].linear = LinearKind::BlockDiagonal { blocks: 2 };
+    // A llama but for one choice that other programs have no word for.
+    let mut joined = llama();
+    joined.blocks[0].channel =
+        ChannelConfig::SwiGlu(SwiGluConfig { joined: true, ..SwiGluConfig::new(size().hidden) });
+    let mut block_diagonal_channels = llama();
+    block_diagonal_channels.blocks[0].channel_linear = Some(LinearKind::BlockDiagonal { blocks: 4 });
+    let mut four_mixers = LanguageModelConfig::matmul_free(size());
+    for other in [LanguageModelConfig::monarch_mixer(size(), 2), hybrid.clone()] {
+        four_mixers.blocks.extend(other.blocks);
+    }
+    let mut few_bits = llama().in_arithmetic("w4a8".parse().expect("an arithmetic"));
+    few_bits.blocks[0].repeat = 1;
+    let pairs = MixerConfig::TensorAttention(TensorAttentionConfig::default());
+    few_bits.blocks.push(BlockConfig { mixer: pairs, ..few_bits.blocks[0].clone() });
     let yarn = RotaryScaling::Yarn {
         factor: 4.0,
         context: 16,
@@ -75,6 +91,14 @@ fn configs() -> Vec<(&'static str, LanguageModelConfig)> {
         ("mathesis", mixed),
         ("mathesis", hybrid),
         ("mathesis", ternary),
+        ("mathesis", joined),
+        ("mathesis", block_diagonal_channels),
+        ("mathesis", LanguageModelConfig::gated_linear_attention(size())),
+        ("mathesis", LanguageModelConfig::matmul_free(size())),
+        ("mathesis", LanguageModelConfig::monarch_mixer(size(), 4)),
+        ("mathesis", LanguageModelConfig::monarch_mixer_bert(size())),
+        ("mathesis", four_mixers),
+        ("mathesis", few_bits),
         ("mathesis", scaled(RotaryScaling::Dynamic { factor: 2.0, context: 32 })),
     ]
 }
@@ -342,4 +366,25 @@ fn all_that_is_in_a_folder_comes_back() {
     other.write(&folder, NumberFormat::F32).unwrap();
     let error = Checkpoint::read(&folder, &Device::flex()).unwrap_err().to_string();
     assert!(error.ends_with("the tokenizer has 258 tokens, the model only 257"), "{error}");
+}
+
+#[test]
+fn a_model_is_read_in_another_arithmetic_and_packed_ones_are_not_written() {
+    let (_, config) = configs().remove(0);
+    let (folder, model) = written(&config);
+    let in_arithmetic = |word: &str| {
+        let arithmetic = word.parse().expect("an arithmetic");
+        read_model_in(folder.path(), Some(arithmetic), &Device::flex())
+    };
+    assert_eq!(logits(&in_arithmetic("f32").unwrap()), logits(&model));
+    let few_bits = in_arithmetic("w4a8").unwrap();
+    assert_ne!(logits(&few_bits), logits(&model));
+    let (second, packed) = (TempDir::new().unwrap(), few_bits.clone().packed().unwrap());
+    let error = write_model(&packed, second.path(), NumberFormat::F32).unwrap_err().to_string();
+    assert!(error.contains("packed"), "{error}");
+    assert_eq!(fs::read_dir(second.path()).unwrap().count(), 0);
+    // A model without linear layers of its own kind cannot be in it.
+    let (ternary, _) = written(&configs().into_iter().rev().nth(2).unwrap().1);
+    let error = read_model_in(ternary.path(), "w4a8".parse().ok(), &Device::flex()).unwrap_err().to_string();
+    assert!(error.contains("arithmetic = w4a8"), "{error}");
 }

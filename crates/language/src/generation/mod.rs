@@ -4,9 +4,10 @@
 //! answered. Each prompt is read once, whatever the number of its samples, and by itself; then all rows go on together, each from
 //! its own place, so that prompts need not be of equal length. What a sample becomes depends on the seed, the number of the prompt
 //! and that of the sample, not on what else is answered beside it, but for rounding: sums of products in batches of different size
-//! may differ in their last digit.
+//! may differ in their last digit. [`log_likelihoods`] chooses nothing: it says how likely continuations are that are there already.
 
 mod decoder;
+mod likelihood;
 mod sampling;
 mod stop;
 
@@ -15,7 +16,9 @@ use std::ops::ControlFlow;
 use burn::tensor::Device;
 use serde::Serialize;
 
+pub(crate) use decoder::check;
 pub use decoder::{Decoder, Event};
+pub use likelihood::log_likelihoods;
 pub use sampling::{LogProbability, Sampling};
 
 use crate::model::LanguageModel;
@@ -61,7 +64,7 @@ pub struct Completion {
     pub text: String,
     /// Its tokens, without one at which it ended. The last ones may be of a text at which it ended.
     pub tokens: Vec<u32>,
-    /// For each token, if they were asked for.
+    /// For each token that begins in the text, if they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log_probabilities: Vec<TokenLogProbability>,
     /// Why it is no longer.
@@ -75,6 +78,8 @@ pub struct TokenLogProbability {
     pub chosen: LogProbability,
     /// The likeliest ones, the likeliest first.
     pub top: Vec<LogProbability>,
+    /// Bytes of the answer's text that were certain before the token came: where its own text begins.
+    pub offset: usize,
 }
 
 /// Why an answer is no longer.
@@ -92,6 +97,11 @@ pub enum Finish {
 /// Why nothing is generated.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerationError {
+    /// The model sees both sides of a token.
+    #[error(
+        "the model sees tokens on both sides of a place, so it has no next one: expected one whose mixers are all causal"
+    )]
+    NotCausal,
     /// There is nothing to go on from.
     #[error("the prompt has no tokens; give at least one, such as the token that begins a text")]
     Empty,
@@ -141,14 +151,14 @@ pub fn generate(
     for prompt in prompts {
         decoder.check(prompt, request)?;
     }
-    for prompt in prompts {
-        decoder.begin(prompt, request)?;
+    for (number, prompt) in (0..).zip(prompts) {
+        decoder.begin(prompt, number, request)?;
     }
     let mut answers: Vec<Vec<Option<Completion>>> = vec![vec![None; request.samples]; prompts.len()];
     let place = |sequence: usize| (sequence / request.samples, sequence % request.samples);
     let mut stopping = false;
     while !decoder.is_idle() {
-        let events = if stopping { decoder.interrupt()? } else { decoder.step()? };
+        let events = if stopping { decoder.interrupt(|_| true)? } else { decoder.step()? };
         for event in events {
             let (prompt, sample) = place(event.sequence);
             if !event.text.is_empty() && heard(prompt, sample, &event.text).is_break() {

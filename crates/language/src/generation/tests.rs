@@ -4,11 +4,12 @@ use mathesis_networks::sequence::Documents;
 use super::*;
 use crate::model::{LanguageModelConfig, Size};
 
+const SIZE: Size =
+    Size { vocabulary: 258, width: 16, hidden: 24, layers: 2, heads: 4, key_value_heads: 2, context: 48 };
+
 /// A model of bytes whose weights are so large that its answers vary.
 fn model() -> LanguageModel {
-    let size =
-        Size { vocabulary: 258, width: 16, hidden: 24, layers: 2, heads: 4, key_value_heads: 2, context: 48 };
-    LanguageModelConfig { deviation: 0.4, ..LanguageModelConfig::llama(size) }
+    LanguageModelConfig { deviation: 0.4, ..LanguageModelConfig::llama(SIZE) }
         .init(1, &Device::flex())
         .unwrap()
 }
@@ -151,12 +152,12 @@ fn prompts_can_be_added_while_others_are_answered() {
     let mut decoder = Decoder::new(&model, &tokenizer, &device);
     let texts = prompts(&["first", "the second"]);
     let mut completions = vec![None; 2];
-    decoder.begin(&texts[0], &greedy(9)).unwrap();
+    decoder.begin(&texts[0], 0, &greedy(9)).unwrap();
     let mut steps = 0;
     while !decoder.is_idle() {
         steps += 1;
         if steps == 4 {
-            assert_eq!(decoder.begin(&texts[1], &greedy(9)).unwrap(), 1);
+            assert_eq!(decoder.begin(&texts[1], 1, &greedy(9)).unwrap(), 1);
             assert_eq!(decoder.running(), 2);
         }
         for event in decoder.step().unwrap() {
@@ -167,6 +168,69 @@ fn prompts_can_be_added_while_others_are_answered() {
     for (given, expected) in completions.into_iter().zip(expected) {
         assert_eq!(given.as_ref(), Some(&expected[0]));
     }
+}
+
+#[test]
+fn long_prompts_are_read_in_parts_between_the_steps_of_others() {
+    let size = Size { context: 1200, ..SIZE };
+    let model = LanguageModelConfig { deviation: 0.4, ..LanguageModelConfig::llama(size) };
+    let (model, tokenizer, device) = (model.init(1, &Device::flex()).unwrap(), tokenizer(), Device::flex());
+    let long: Vec<u32> = (0..1030).map(|k| k * 7 % 256).collect();
+    let mut decoder = Decoder::new(&model, &tokenizer, &device);
+    let short = prompts(&["one"]).remove(0);
+    decoder.begin(&short, 0, &greedy(8)).unwrap();
+    decoder.step().unwrap();
+    assert_eq!(decoder.begin(&long, 1, &Request { samples: 2, ..greedy(3) }).unwrap(), 1);
+    assert_eq!(decoder.running(), 3);
+    // Parts of 512, 512 and 6 tokens: the long one answers from the third step on, the short one all the time.
+    let sequences = |events: Vec<Event>| events.iter().map(|event| event.sequence).collect::<Vec<_>>();
+    assert_eq!(sequences(decoder.step().unwrap()), [0]);
+    assert_eq!(sequences(decoder.step().unwrap()), [0]);
+    let events = decoder.step().unwrap();
+    let mut hidden = None;
+    let mut state = model.state(1, &device);
+    for part in long.chunks(512) {
+        let data = TensorData::new(part.iter().map(|&token| i64::from(token)).collect(), [1, part.len()]);
+        hidden = Some(model.extend(Tensor::from_data(data, &device), &mut state));
+    }
+    let logits: Vec<f32> = model.logits(hidden.unwrap()).into_data().iter::<f32>().collect();
+    let last = &logits[logits.len() - 258..];
+    let best = (0..258).max_by(|&a, &b| last[a].total_cmp(&last[b])).unwrap() as u32;
+    assert_eq!(sequences(events), [0, 1, 2]);
+    let mut ended = decoder.interrupt(|sequence| sequence == 2).unwrap();
+    assert_eq!(decoder.running(), 2);
+    let ended = ended.remove(0).completion.unwrap();
+    assert_eq!((ended.tokens, ended.finish), (vec![best], Finish::Interrupted));
+    // One whose prompt is not read yet can be ended too.
+    decoder.begin(&long, 2, &greedy(3)).unwrap();
+    let events = decoder.interrupt(|sequence| sequence == 3).unwrap();
+    assert_eq!((sequences(events), decoder.running()), (vec![3], 2));
+}
+
+#[test]
+fn logarithms_come_with_the_text_in_which_their_tokens_begin() {
+    let request = |stop: Vec<String>| Request { log_probabilities: Some(0), stop, ..greedy(30) };
+    let (model, tokenizer, device) = (model(), tokenizer(), Device::flex());
+    let plain = &answers(&["abc"], &request(Vec::new()))[0][0];
+    assert_eq!(plain.log_probabilities.len(), plain.tokens.len());
+    let middle: String = plain.text.chars().skip(7).take(2).collect();
+    let end = plain.text.find(&middle).unwrap();
+    let mut decoder = Decoder::new(&model, &tokenizer, &device);
+    decoder.begin(&prompts(&["abc"])[0], 0, &request(vec![middle])).unwrap();
+    let (mut text, mut given, mut completion) = (0, Vec::new(), None);
+    while completion.is_none() {
+        for event in decoder.step().unwrap() {
+            text += event.text.len();
+            assert!(event.log_probabilities.iter().all(|token| token.offset < text));
+            given.extend(event.log_probabilities);
+            completion = event.completion;
+        }
+    }
+    let stopped = completion.unwrap();
+    assert_eq!((stopped.text.len(), &stopped.log_probabilities), (end, &given));
+    let within = plain.log_probabilities.iter().filter(|token| token.offset < end).count();
+    assert_eq!(given, plain.log_probabilities[..within]);
+    assert!(given.len() < stopped.tokens.len(), "tokens of the stop text have no logarithms");
 }
 
 #[test]
@@ -188,4 +252,71 @@ fn impossible_requests_are_refused_before_anything_is_answered() {
     }
     let error = Decoder::new(&model(), &tokenizer(), &Device::flex()).check(&[258], &greedy(1)).unwrap_err();
     assert_eq!(error.to_string(), "the token 258 is not among the 258 of the model");
+}
+
+/// Rows of unequal lengths go on together, whatever the mixer remembers.
+#[test]
+fn every_mixer_answers_together_as_alone() {
+    let size =
+        Size { vocabulary: 258, width: 16, hidden: 24, layers: 2, heads: 4, key_value_heads: 2, context: 48 };
+    let greedy = greedy(8);
+    for mut config in [
+        LanguageModelConfig::gated_linear_attention(size),
+        LanguageModelConfig::matmul_free(size),
+        LanguageModelConfig::monarch_mixer(size, 4),
+    ] {
+        config.deviation = 0.4;
+        let model = config.init(1, &Device::flex()).unwrap();
+        let tokens = |texts: &[&str]| -> Vec<Vec<u32>> {
+            let answers =
+                generate(&model, &tokenizer(), &prompts(texts), &greedy, &Device::flex(), &mut |_, _, _| {
+                    ControlFlow::Continue(())
+                });
+            answers.unwrap().into_iter().map(|samples| samples[0].tokens.clone()).collect()
+        };
+        let texts = ["a", "one two", "some longer text"];
+        let alone: Vec<Vec<u32>> = texts.iter().flat_map(|text| tokens(&[text])).collect();
+        assert_eq!(tokens(&texts), alone, "{config:?}");
+    }
+}
+
+#[test]
+fn models_over_both_sides_have_no_next_token() {
+    let size =
+        Size { vocabulary: 258, width: 16, hidden: 24, layers: 2, heads: 4, key_value_heads: 2, context: 48 };
+    let model = LanguageModelConfig::monarch_mixer_bert(size).init(1, &Device::flex()).unwrap();
+    let tokenizer = tokenizer();
+    let mut decoder = Decoder::new(&model, &tokenizer, &Device::flex());
+    let refused = decoder.begin(&[1, 2], 0, &greedy(3)).unwrap_err();
+    assert!(matches!(refused, GenerationError::NotCausal), "{refused}");
+}
+
+/// Continuations beside each other, with a prompt read once, against one pass over prompt and continuation for each.
+#[test]
+fn likelihoods_are_those_of_single_passes_whatever_is_beside() {
+    let (model, device) = (model(), Device::flex());
+    let prompt = prompts(&["What is it?"]).remove(0);
+    let texts = [" A", " 12", " a long answer, of more tokens than a step", "x", " none of these, or so"];
+    let continuations = prompts(&texts);
+    let together = log_likelihoods(&model, &prompt, &continuations, 2, &device).unwrap();
+    for (continuation, found) in continuations.iter().zip(&together) {
+        assert_eq!(found.len(), continuation.len());
+        let mut history = prompt.clone();
+        for (&token, found) in continuation.iter().zip(found) {
+            let logits = logits(&model, &history);
+            let greatest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+            let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - greatest).exp()).sum();
+            let expected = f64::from(logits[token as usize]) - greatest - sum.ln();
+            assert!((found.chosen.value - expected).abs() < 1e-4, "{} and {expected}", found.chosen.value);
+            assert!(found.top.len() == 2 && found.top[0].value >= found.chosen.value - 1e-9);
+            history.push(token);
+        }
+        let alone = log_likelihoods(&model, &prompt, std::slice::from_ref(continuation), 0, &device).unwrap();
+        let sum = |found: &[TokenLogProbability]| found.iter().map(|token| token.chosen.value).sum::<f64>();
+        assert!((sum(&alone[0]) - sum(found)).abs() < 1e-4);
+    }
+    assert!(log_likelihoods(&model, &prompt, &[vec![], vec![300]], 0, &device).is_err());
+    assert!(log_likelihoods(&model, &[], &continuations, 0, &device).is_err());
+    assert!(log_likelihoods(&model, &prompt, &[vec![1; 60]], 0, &device).is_err());
+    assert!(log_likelihoods(&model, &prompt, &[vec![]], 0, &device).unwrap()[0].is_empty());
 }

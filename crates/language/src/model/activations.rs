@@ -10,16 +10,17 @@ impl LanguageModel {
     /// the names of these, for tokens `[batch, time]`.
     pub fn activations(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Vec<(String, Tensor<3>)> {
         let mut prepared = Prepared::default();
-        let mut hidden = self.embedding.of(tokens);
+        let bounds = self.bounds();
+        let mut hidden = self.embedded(tokens, documents);
         let mut outputs = vec![("embedding".to_string(), hidden.clone())];
         for (number, block) in self.blocks.iter().enumerate() {
-            let normed = block.mixer_norm.forward(hidden.clone());
-            hidden = hidden + block.mixer.forward(normed, documents, &mut prepared);
+            let bound = block.lower_bound(bounds.as_ref());
+            hidden = block.mixed(hidden, |input| block.mixer.forward(input, bound, documents, &mut prepared));
             outputs.push((format!("blocks.{number}.mixer"), hidden.clone()));
             hidden = block.channelled(hidden);
             outputs.push((format!("blocks.{number}.channel"), hidden.clone()));
         }
-        outputs.push(("norm".to_string(), self.norm.forward(hidden)));
+        outputs.push(("norm".to_string(), self.normed(hidden)));
         outputs
     }
 }

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::sequence::Documents;
 use mathesis_networks::sequence::attention::{Attention, AttentionConfig, AttentionState, Surroundings};
@@ -9,10 +10,18 @@ use mathesis_networks::sequence::gated_linear_attention::{
     GatedLinearAttention, GatedLinearAttentionConfig, GatedLinearAttentionState,
 };
 use mathesis_networks::sequence::linear::{LinearConfig, LinearKind};
+use mathesis_networks::sequence::linear_gated_recurrent_unit::{
+    LinearGatedRecurrentUnit, LinearGatedRecurrentUnitConfig, LinearGatedRecurrentUnitState, Variant,
+};
+use mathesis_networks::sequence::monarch_mixer::{MonarchMixer, MonarchMixerConfig, MonarchMixerState};
 use mathesis_networks::sequence::rotary::{RotaryConfig, RotaryScaling};
+use mathesis_networks::sequence::tensor_attention::{
+    TensorAttention, TensorAttentionConfig, TensorAttentionState,
+};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use super::channel::check_output_deviation;
 
 /// Which mixer, and its shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,17 +31,46 @@ pub enum MixerConfig {
     Attention(AttentionConfig),
     /// Linear attention whose state decays by gates, and its relatives.
     GatedLinearAttention(GatedLinearAttentionConfig),
+    /// A recurrence of each channel by itself, with a forget gate.
+    LinearGatedRecurrentUnit(LinearGatedRecurrentUnitConfig),
+    /// Gated convolutions as long as the row, causal or over both sides.
+    Monarch(MonarchMixerConfig),
+    /// Attention to pairs and longer tuples of tokens.
+    TensorAttention(TensorAttentionConfig),
 }
 
 impl MixerConfig {
-    /// What is wrong with it; keys are named with this beginning.
-    pub(super) fn check(&self, place: &str, width: usize) -> Result<(), ConfigError> {
+    /// Whether what it gives at a time depends on no later one.
+    pub fn is_causal(&self) -> bool {
+        !matches!(self, MixerConfig::Monarch(MonarchMixerConfig { causal: false, .. }))
+    }
+
+    /// Whether its forget gates have a lower bound that grows with depth.
+    pub(super) fn has_lower_bound(&self) -> bool {
+        let released = |config: &LinearGatedRecurrentUnitConfig| config.variant == Variant::Released;
+        matches!(self, MixerConfig::LinearGatedRecurrentUnit(config) if released(config))
+    }
+
+    /// What is wrong with it in a model for rows of `context` tokens; keys are named with this beginning.
+    pub(super) fn check(&self, place: &str, width: usize, context: usize) -> Result<(), ConfigError> {
         match self {
             MixerConfig::Attention(config) => check_attention(config, place, width),
             MixerConfig::GatedLinearAttention(config) => config.check(width).map_err(|error| ConfigError {
                 key: place.into(),
                 value: "gated-linear-attention".into(),
                 expected: format!("a shape that fits the width ({error})"),
+            }),
+            MixerConfig::LinearGatedRecurrentUnit(config) => {
+                let epsilon = config.norm_epsilon;
+                let fine = epsilon.is_finite() && epsilon >= 0.0;
+                ConfigError::unless(fine, place, "norm-epsilon", epsilon, "a number of at least 0")?;
+                check_output_deviation(config.output_deviation, place)
+            }
+            MixerConfig::Monarch(config) => check_monarch(config, place, context),
+            MixerConfig::TensorAttention(config) => config.check().map_err(|error| ConfigError {
+                key: place.into(),
+                value: "tensor-attention".into(),
+                expected: format!("a shape that can be computed ({error})"),
             }),
         }
     }
@@ -48,14 +86,19 @@ impl MixerConfig {
                 all.extend(linears.output_gate);
                 all
             }
+            MixerConfig::LinearGatedRecurrentUnit(config) => config.linears(width, kind).to_vec(),
+            MixerConfig::Monarch(config) => config.linears(width, kind).to_vec(),
+            MixerConfig::TensorAttention(config) => config.linears(width, kind).to_vec(),
         }
     }
 
     /// The number of weights and biases.
     pub(super) fn parameters(&self, width: usize, kind: LinearKind) -> usize {
         let gains = match self {
-            MixerConfig::Attention(_) => 0,
+            MixerConfig::Attention(_) | MixerConfig::TensorAttention(_) => 0,
             MixerConfig::GatedLinearAttention(config) => config.channels(width)[1],
+            MixerConfig::LinearGatedRecurrentUnit(config) => return config.parameters(width, kind),
+            MixerConfig::Monarch(config) => return config.parameters(width, kind),
         };
         gains + self.linears(width, kind).iter().map(LinearConfig::parameters).sum::<usize>()
     }
@@ -76,6 +119,17 @@ fn check_attention(config: &AttentionConfig, place: &str, width: usize) -> Resul
     unless(even, "head-width", head_width.to_string(), "an even number")?;
     unless(window != Some(0), "window", "0".into(), "at least 1")?;
     check_rotary(&config.rotary, &format!("{place}.rotary"), head_width)
+}
+
+fn check_monarch(config: &MonarchMixerConfig, place: &str, context: usize) -> Result<(), ConfigError> {
+    let MonarchMixerConfig { longest, filter, .. } = *config;
+    let expected = format!("at least 2, and at least the context, {context}");
+    ConfigError::unless(longest >= context.max(2), place, "longest", longest, &expected)?;
+    let place = &format!("{place}.filter");
+    ConfigError::unless(filter.bands > 0, place, "bands", filter.bands, "at least 1")?;
+    ConfigError::unless(filter.order > 0, place, "order", filter.order, "at least 1")?;
+    let fine = filter.frequency.is_finite();
+    ConfigError::unless(fine, place, "frequency", filter.frequency, "a number")
 }
 
 fn check_rotary(rotary: &RotaryConfig, place: &str, head_width: usize) -> Result<(), ConfigError> {
@@ -122,6 +176,9 @@ fn check_rotary(rotary: &RotaryConfig, place: &str, head_width: usize) -> Result
 pub(super) enum Mixer {
     Attention(Attention),
     GatedLinearAttention(GatedLinearAttention),
+    LinearGatedRecurrentUnit(LinearGatedRecurrentUnit),
+    Monarch(MonarchMixer),
+    TensorAttention(TensorAttention),
 }
 
 /// The state of a mixer.
@@ -130,6 +187,9 @@ pub(super) enum Mixer {
 pub(super) enum MixerState {
     Attention(AttentionState),
     GatedLinearAttention(GatedLinearAttentionState),
+    LinearGatedRecurrentUnit(LinearGatedRecurrentUnitState),
+    Monarch(MonarchMixerState),
+    TensorAttention(TensorAttentionState),
 }
 
 /// What mixers of one pass have made that later ones use again.
@@ -154,12 +214,34 @@ impl Mixer {
             MixerConfig::GatedLinearAttention(config) => {
                 Mixer::GatedLinearAttention(config.init(width, kind, deviation, random, device))
             }
+            MixerConfig::LinearGatedRecurrentUnit(config) => {
+                Mixer::LinearGatedRecurrentUnit(config.init(width, kind, deviation, random, device))
+            }
+            MixerConfig::Monarch(config) => {
+                Mixer::Monarch(config.init(width, kind, deviation, random, device))
+            }
+            MixerConfig::TensorAttention(config) => {
+                Mixer::TensorAttention(config.init(width, kind, deviation, random, device))
+            }
         }
     }
 
+    /// With packed weights where they are of few bits.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(match self {
+            Mixer::Attention(layer) => Mixer::Attention(layer.packed()?),
+            Mixer::GatedLinearAttention(layer) => Mixer::GatedLinearAttention(layer.packed()?),
+            Mixer::LinearGatedRecurrentUnit(layer) => Mixer::LinearGatedRecurrentUnit(layer.packed()?),
+            Mixer::Monarch(layer) => Mixer::Monarch(layer.packed()?),
+            Mixer::TensorAttention(layer) => Mixer::TensorAttention(layer.packed()?),
+        })
+    }
+
+    /// `lower_bound` is that of the forget gates in this layer.
     pub fn forward<'a>(
         &'a self,
         input: Tensor<3>,
+        lower_bound: Option<Tensor<1>>,
         documents: &Documents,
         prepared: &mut Prepared<'a>,
     ) -> Tensor<3> {
@@ -168,6 +250,9 @@ impl Mixer {
                 layer.forward_among(input, prepared.surroundings(layer, || layer.surroundings(documents)))
             }
             Mixer::GatedLinearAttention(layer) => layer.forward(input, documents),
+            Mixer::LinearGatedRecurrentUnit(layer) => layer.forward(input, lower_bound, documents),
+            Mixer::Monarch(layer) => layer.forward(input, documents),
+            Mixer::TensorAttention(layer) => layer.forward(input, documents),
         }
     }
 
@@ -175,17 +260,32 @@ impl Mixer {
         match self {
             Mixer::Attention(layer) => MixerState::Attention(layer.state(rows, device)),
             Mixer::GatedLinearAttention(layer) => MixerState::GatedLinearAttention(layer.state(rows, device)),
+            Mixer::LinearGatedRecurrentUnit(layer) => {
+                MixerState::LinearGatedRecurrentUnit(layer.state(rows, device))
+            }
+            Mixer::Monarch(layer) => MixerState::Monarch(layer.state(rows, device)),
+            Mixer::TensorAttention(layer) => MixerState::TensorAttention(layer.state(rows, device)),
         }
     }
 
     /// # Panics
     /// If the state is one of another kind of mixer.
-    pub fn extend(&self, input: Tensor<3>, state: &mut MixerState) -> Tensor<3> {
+    pub fn extend(
+        &self,
+        input: Tensor<3>,
+        lower_bound: Option<Tensor<1>>,
+        state: &mut MixerState,
+    ) -> Tensor<3> {
         match (self, state) {
             (Mixer::Attention(layer), MixerState::Attention(state)) => layer.extend(input, state),
             (Mixer::GatedLinearAttention(layer), MixerState::GatedLinearAttention(state)) => {
                 layer.extend(input, state)
             }
+            (Mixer::LinearGatedRecurrentUnit(layer), MixerState::LinearGatedRecurrentUnit(state)) => {
+                layer.extend(input, lower_bound, state)
+            }
+            (Mixer::Monarch(layer), MixerState::Monarch(state)) => layer.extend(input, state),
+            (Mixer::TensorAttention(layer), MixerState::TensorAttention(state)) => layer.extend(input, state),
             _ => panic!("the state is that of another kind of mixer"),
         }
     }
@@ -196,29 +296,41 @@ impl MixerState {
         match self {
             MixerState::Attention(state) => MixerState::Attention(state.select(rows)),
             MixerState::GatedLinearAttention(state) => MixerState::GatedLinearAttention(state.select(rows)),
+            MixerState::LinearGatedRecurrentUnit(state) => {
+                MixerState::LinearGatedRecurrentUnit(state.select(rows))
+            }
+            MixerState::Monarch(state) => MixerState::Monarch(state.select(rows)),
+            MixerState::TensorAttention(state) => MixerState::TensorAttention(state.select(rows)),
         }
     }
 
     /// States of one mixer.
+    ///
+    /// # Panics
+    /// If there is none, or they are of different kinds.
     pub fn join(states: Vec<Self>) -> Self {
-        let (mut attention, mut gated) = (Vec::new(), Vec::new());
-        for state in states {
-            match state {
-                MixerState::Attention(state) => attention.push(state),
-                MixerState::GatedLinearAttention(state) => gated.push(state),
+        /// All states as ones of the kind that the first one has.
+        macro_rules! joined {
+            ($kind:ident, $state:ident) => {{
+                let of_kind = |state| match state {
+                    MixerState::$kind(state) => state,
+                    _ => panic!("states of different kinds of mixers"),
+                };
+                MixerState::$kind($state::join(states.into_iter().map(of_kind).collect()))
+            }};
+        }
+        match states.first() {
+            Some(MixerState::Attention(_)) => joined!(Attention, AttentionState),
+            Some(MixerState::GatedLinearAttention(_)) => {
+                joined!(GatedLinearAttention, GatedLinearAttentionState)
             }
+            Some(MixerState::LinearGatedRecurrentUnit(_)) => {
+                joined!(LinearGatedRecurrentUnit, LinearGatedRecurrentUnitState)
+            }
+            Some(MixerState::Monarch(_)) => joined!(Monarch, MonarchMixerState),
+            Some(MixerState::TensorAttention(_)) => joined!(TensorAttention, TensorAttentionState),
+            None => panic!("no states to join"),
         }
-        assert!(attention.is_empty() || gated.is_empty(), "states of different kinds of mixers");
-        match gated.is_empty() {
-            true => MixerState::Attention(AttentionState::join(attention)),
-            false => MixerState::GatedLinearAttention(GatedLinearAttentionState::join(gated)),
-        }
-    }
-}
-
-impl<'a> Prepared<'a> {
-    fn surroundings(&mut self, layer: &'a Attention, make: impl FnOnce() -> Surroundings) -> &Surroundings {
-        let known = self.surroundings.iter().position(|(other, _)| layer.has_surroundings_of(other));
         let place = known.unwrap_or_else(|| {
             self.surroundings.push((layer, make()));
             self.surroundings.len() - 1

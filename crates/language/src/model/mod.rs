@@ -6,6 +6,16 @@
 //! logits = W_out norm(h)                                  W_out = E if the head is tied
 //! ```
 //!
+//! and in the frame of M2-BERT, for models over both sides, with layer normalisation and learnt positions P:
+//!
+//! ```text
+//! h = norm(E[tokens] + P[positions])
+//! h = mixer(h),  h = norm(h + channel(h))                 for each block
+//! logits = W_out norm(gelu(W h + b)) + b_out
+//! ```
+//!
+//! Its published form adds vectors of two token types beside the positions; texts of one type have no need of them.
+//!
 //! [`LanguageModelConfig`] says which mixer and which channel layer each block has; adding one is a case of [`MixerConfig`] and
 //! of `mixer`, or of [`ChannelConfig`] and of `channel`, and nothing else.
 
@@ -16,16 +26,20 @@ mod mixer;
 mod presets;
 
 use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::activation::gelu;
 use burn::tensor::module::embedding;
 use burn::tensor::{DType, Device, Int, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::few_rows::rows_times_transposed;
 use mathesis_networks::sequence::Documents;
+use mathesis_networks::sequence::layer_norm::LayerNorm;
 use mathesis_networks::sequence::linear::{Linear, LinearConfig, LinearKind, normal};
+use mathesis_networks::sequence::linear_gated_recurrent_unit::LowerBounds;
 use mathesis_networks::sequence::rms_norm::RmsNorm;
 
 pub use channel::ChannelConfig;
-pub use config::{BlockConfig, ConfigError, LanguageModelConfig};
+pub use config::{BlockConfig, ConfigError, Frame, LanguageModelConfig, ParameterCounts};
 pub use mixer::MixerConfig;
 pub use presets::Size;
 
@@ -36,8 +50,15 @@ use mixer::{Mixer, MixerState, Prepared};
 #[derive(Module, Debug)]
 pub struct LanguageModel {
     embedding: Embedding,
+    /// In the frame of M2-BERT.
+    positions: Option<Positions>,
+    /// Of the forget gates of several linear gated recurrent units.
+    lower_bounds: Option<LowerBounds>,
     blocks: Vec<Block>,
-    norm: RmsNorm,
+    /// None in the frame of M2-BERT.
+    norm: Option<RmsNorm>,
+    /// In the frame of M2-BERT.
+    transform: Option<Transform>,
     /// None if it is the embedding.
     head: Option<Linear>,
     #[module(skip)]
@@ -59,12 +80,33 @@ impl Embedding {
     }
 }
 
+/// A vector for each position, and the norm of its sum with the token's.
+#[derive(Module, Debug)]
+struct Positions {
+    /// `[context, width]`.
+    weight: Param<Tensor<2>>,
+    norm: LayerNorm,
+}
+
+/// What is between the blocks and the head of M2-BERT, and the biases of the head.
+#[derive(Module, Debug)]
+struct Transform {
+    dense: Linear,
+    norm: LayerNorm,
+    /// `[vocabulary]`.
+    bias: Param<Tensor<1>>,
+}
+
+/// A mixer and a channel layer with the norms of the frame: two before them, or one after both.
 #[derive(Module, Debug)]
 struct Block {
-    mixer_norm: RmsNorm,
+    mixer_norm: Option<RmsNorm>,
     mixer: Mixer,
-    channel_norm: RmsNorm,
+    channel_norm: Option<RmsNorm>,
     channel: ChannelLayer,
+    output_norm: Option<LayerNorm>,
+    /// The row of its forget gates among the lower bounds; the first, whose bound is zero, has none.
+    bound: Option<usize>,
 }
 
 /// What a model has read: a state for each block, of several rows.
@@ -114,23 +156,58 @@ impl LanguageModelConfig {
         self.check()?;
         let mut random = Sequence::new(seed);
         let (width, deviation) = (self.width, self.deviation);
-        let norm = || RmsNorm::new(width, self.norm_epsilon, device);
+        let bert = self.frame == Frame::MonarchBert;
+        let norm = || (!bert).then(|| RmsNorm::new(width, self.norm_epsilon, device));
+        let layer_norm = || LayerNorm::new(width, self.norm_epsilon, device);
         let embedding =
             Embedding { weight: normal([self.vocabulary, width], deviation, &mut random, device) };
-        let block = |block: &BlockConfig| Block {
-            mixer_norm: norm(),
-            mixer: Mixer::new(&block.mixer, width, block.linear, deviation, &mut random, device),
-            channel_norm: norm(),
-            channel: ChannelLayer::new(&block.channel, width, block.linear, deviation, &mut random, device),
+        let positions = bert.then(|| Positions {
+            weight: normal([self.context, width], deviation, &mut random, device),
+            norm: layer_norm(),
+        });
+        let bounded = self.bounded_layers();
+        let mut before = 0;
+        let block = |block: &BlockConfig| {
+            let place = before;
+            let has_bound = bounded > 0 && block.mixer.has_lower_bound();
+            before += usize::from(has_bound);
+            let of_channel = block.linear_of_channel();
+            Block {
+                mixer_norm: norm(),
+                mixer: Mixer::new(&block.mixer, width, block.kind(), deviation, &mut random, device),
+                channel_norm: norm(),
+                channel: ChannelLayer::new(&block.channel, width, of_channel, deviation, &mut random, device),
+                output_norm: bert.then(layer_norm),
+                bound: (has_bound && place > 0).then_some(place),
+            }
         };
         let blocks = self.layers().map(block).collect();
+        let transform = bert.then(|| Transform {
+            dense: self.transform().init(deviation, &mut random, device),
+            norm: layer_norm(),
+            bias: Param::from_tensor(Tensor::zeros([self.vocabulary], device)),
+        });
         let head = (!self.tied).then(|| self.head().init(deviation, &mut random, device));
-        Ok(LanguageModel { embedding, blocks, norm: norm(), head, config: self.clone() })
+        Ok(LanguageModel {
+            embedding,
+            positions,
+            lower_bounds: (bounded > 0).then(|| LowerBounds::new(bounded, width, device)),
+            blocks,
+            norm: norm(),
+            transform,
+            head,
+            config: self.clone(),
+        })
     }
 
     /// The head, where it is not the embedding.
     fn head(&self) -> LinearConfig {
-        LinearConfig { inputs: self.width, outputs: self.vocabulary, bias: false, kind: LinearKind::Dense }
+        LinearConfig { inputs: self.width, outputs: self.vocabulary, bias: false, kind: self.head }
+    }
+
+    /// The linear layer before the head in the frame of M2-BERT.
+    fn transform(&self) -> LinearConfig {
+        LinearConfig { inputs: self.width, outputs: self.width, bias: true, kind: LinearKind::Dense }
     }
 }
 
@@ -138,6 +215,15 @@ impl LanguageModel {
     /// What the model was made from.
     pub fn config(&self) -> &LanguageModelConfig {
         &self.config
+    }
+
+    /// The model with packed weights where they are of few bits: for inference. It has the same logits, and cannot be written any more.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(mut self) -> Result<Self, FormatError> {
+        self.blocks = self.blocks.into_iter().map(Block::packed).collect::<Result<_, _>>()?;
+        Ok(self)
     }
 
     /// The logits of the next token at every time, `[batch, time, vocabulary]`, for tokens `[batch, time]`.
@@ -148,24 +234,31 @@ impl LanguageModel {
     /// The normed last hidden states, `[batch, time, width]`, for tokens `[batch, time]`.
     ///
     /// # Panics
-    /// If the documents are ones of rows of another shape.
+    /// If the documents are ones of rows of another shape, or are longer than learnt positions or filters of a mixer reach.
     pub fn hidden(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Tensor<3> {
-        assert_eq!(tokens.dims(), documents.shape(), "rows and times of the documents");
         let mut prepared = Prepared::default();
-        let embedded = self.embedding.of(tokens);
-        let hidden = self.blocks.iter().fold(embedded, |hidden, block| {
-            let mixed =
-                block.mixer.forward(block.mixer_norm.forward(hidden.clone()), documents, &mut prepared);
-            block.channelled(hidden + mixed)
+        let bounds = self.bounds();
+        let hidden = self.blocks.iter().fold(self.embedded(tokens, documents), |hidden, block| {
+            let bound = block.lower_bound(bounds.as_ref());
+            let mix = |input| block.mixer.forward(input, bound, documents, &mut prepared);
+            block.channelled(block.mixed(hidden, mix))
         });
-        self.norm.forward(hidden)
+        self.normed(hidden)
     }
 
     /// The logits of normed hidden states `[batch, time, width]`.
     pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
-        match &self.head {
+        let hidden = match &self.transform {
+            Some(transform) => transform.norm.forward(gelu(transform.dense.forward(hidden))),
+            None => hidden,
+        };
+        let logits = match &self.head {
             Some(head) => head.forward(hidden),
             None => rows_times_transposed(hidden, self.embedding.weight.val()),
+        };
+        match &self.transform {
+            Some(transform) => logits + transform.bias.val().unsqueeze(),
+            None => logits,
         }
     }
 
@@ -185,6 +278,9 @@ impl LanguageModel {
     }
 
     /// The state of rows that have read nothing.
+    ///
+    /// # Panics
+    /// When it is extended, if the model is not [causal](LanguageModelConfig::is_causal).
     pub fn state(&self, rows: usize, device: &Device) -> State {
         State { blocks: self.blocks.iter().map(|block| block.mixer.state(rows, device)).collect(), rows }
     }
@@ -192,16 +288,46 @@ impl LanguageModel {
     /// The normed hidden states of the next tokens of the rows, `[rows, time]`, from what they have read.
     ///
     /// # Panics
-    /// If the state has another number of rows.
+    /// If the state has another number of rows, the model is not causal, or a row grows longer than filters of a mixer reach.
     pub fn extend(&self, tokens: Tensor<2, Int>, state: &mut State) -> Tensor<3> {
         assert_eq!(tokens.dims()[0], state.rows, "rows of the state");
+        assert!(self.config.is_causal(), "a model over both sides has no next tokens");
         let embedded = self.embedding.of(tokens);
+        let bounds = self.bounds();
         let blocks = self.blocks.iter().zip(&mut state.blocks);
         let hidden = blocks.fold(embedded, |hidden, (block, state)| {
-            let mixed = block.mixer.extend(block.mixer_norm.forward(hidden.clone()), state);
-            block.channelled(hidden + mixed)
+            let bound = block.lower_bound(bounds.as_ref());
+            block.channelled(block.mixed(hidden, |input| block.mixer.extend(input, bound, state)))
         });
-        self.norm.forward(hidden)
+        self.normed(hidden)
+    }
+
+    /// What the first block reads.
+    fn embedded(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Tensor<3> {
+        assert_eq!(tokens.dims(), documents.shape(), "rows and times of the documents");
+        let device = tokens.device();
+        let embedded = self.embedding.of(tokens);
+        match &self.positions {
+            Some(positions) => {
+                let (longest, context) = (documents.longest(), self.config.context);
+                assert!(longest <= context, "a document of {longest} tokens, {context} positions");
+                let codes = embedding(positions.weight.val(), documents.positions(&device));
+                positions.norm.forward(embedded + codes)
+            }
+            None => embedded,
+        }
+    }
+
+    /// The lower bounds of forget gates, `[layers, width]`, for those layers that have such gates.
+    fn bounds(&self) -> Option<Tensor<2>> {
+        self.lower_bounds.as_ref().map(LowerBounds::bounds)
+    }
+
+    fn normed(&self, hidden: Tensor<3>) -> Tensor<3> {
+        match &self.norm {
+            Some(norm) => norm.forward(hidden),
+            None => hidden,
+        }
     }
 }
 
@@ -228,9 +354,34 @@ impl ModuleMapper for Rounding {
 }
 
 impl Block {
+    fn packed(self) -> Result<Self, FormatError> {
+        Ok(Block { mixer: self.mixer.packed()?, channel: self.channel.packed()?, ..self })
+    }
+
+    /// That of its forget gates, `[width]`.
+    fn lower_bound(&self, bounds: Option<&Tensor<2>>) -> Option<Tensor<1>> {
+        let (bounds, row) = (bounds?, self.bound?);
+        let [_, width] = bounds.dims();
+        Some(bounds.clone().slice([row..row + 1, 0..width]).reshape([width]))
+    }
+
+    fn mixed(&self, hidden: Tensor<3>, mix: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<3> {
+        match &self.mixer_norm {
+            Some(norm) => hidden.clone() + mix(norm.forward(hidden)),
+            None => mix(hidden),
+        }
+    }
+
     fn channelled(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let changed = self.channel.forward(self.channel_norm.forward(hidden.clone()));
-        hidden + changed
+        let input = match &self.channel_norm {
+            Some(norm) => norm.forward(hidden.clone()),
+            None => hidden.clone(),
+        };
+        let hidden = hidden + self.channel.forward(input);
+        match &self.output_norm {
+            Some(norm) => norm.forward(hidden),
+            None => hidden,
+        }
     }
 }
 

@@ -1,7 +1,12 @@
 use burn::tensor::TensorData;
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 use mathesis_networks::sequence::attention::AttentionConfig;
 use mathesis_networks::sequence::gated_linear_attention::GatedLinearAttentionConfig;
+use mathesis_networks::sequence::geglu::GeGluConfig;
 use mathesis_networks::sequence::linear::LinearKind;
+use mathesis_networks::sequence::linear_gated_recurrent_unit::{LinearGatedRecurrentUnitConfig, Variant};
+use mathesis_networks::sequence::monarch_mixer::MonarchMixerConfig;
+use mathesis_networks::sequence::tensor_attention::{TensorAttentionConfig, TensorAttentionForm};
 
 use super::*;
 
@@ -22,12 +27,13 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 #[track_caller]
 fn assert_close(given: &[f32], expected: &[f32]) {
     assert_eq!(given.len(), expected.len());
+    let size = expected.iter().map(|b| b.abs()).fold(1.0, f32::max);
     for (a, b) in given.iter().zip(expected) {
-        assert!((a - b).abs() < 1e-5 * (1.0 + b.abs()), "{a} for {b}");
+        assert!((a - b).abs() < 1e-5 * size, "{a} for {b}, of numbers up to {size}");
     }
 }
 
-fn presets() -> [LanguageModelConfig; 4] {
+fn presets() -> [LanguageModelConfig; 5] {
     let mut qwen2 = LanguageModelConfig::qwen2(small());
     qwen2.tied = true;
     let [llama, mistral] =
@@ -40,12 +46,75 @@ fn presets() -> [LanguageModelConfig; 4] {
         ..hybrid.blocks[0].clone()
     };
     hybrid.blocks.insert(0, gated);
-    let mut models = [llama, qwen2, mistral, hybrid];
+    // Attention to pairs of tokens: by a polynomial, and exact.
+    let mut tensor = llama.clone();
+    for (number, form) in [TensorAttentionForm::Polynomial { accuracy: 1e-3 }, TensorAttentionForm::Exact]
+        .into_iter()
+        .enumerate()
+    {
+        let mixer = TensorAttentionConfig { heads: 3, form, ..TensorAttentionConfig::default() };
+        let mixer = MixerConfig::TensorAttention(mixer);
+        tensor.blocks.insert(number, BlockConfig { repeat: 1, mixer, ..llama.blocks[0].clone() });
+    }
+    let mut models = [llama, qwen2, mistral, hybrid, tensor];
     for model in &mut models {
         // Large weights, so that what is far away is felt.
         model.deviation = 0.3;
     }
     models
+}
+
+/// All of these, and the other mixers: alone, and all four in one model.
+fn models() -> Vec<LanguageModelConfig> {
+    let small = Size { layers: 3, ..small() };
+    let mut gated = LanguageModelConfig::matmul_free(small);
+    gated.head = LinearKind::Dense;
+    for block in &mut gated.blocks {
+        block.linear = LinearKind::Dense;
+    }
+    let mut paper = gated.clone();
+    for block in &mut paper.blocks {
+        block.mixer = unit(Variant::Paper);
+    }
+    let monarch = LanguageModelConfig::monarch_mixer(small, 4);
+    let mut all = vec![
+        LanguageModelConfig::gated_linear_attention(small),
+        gated,
+        paper,
+        LanguageModelConfig::monarch_mixer(small, 1),
+        monarch,
+        four_mixers(),
+    ];
+    for model in &mut all {
+        model.deviation = 0.3;
+    }
+    presets().into_iter().chain(all).collect()
+}
+
+fn unit(variant: Variant) -> MixerConfig {
+    MixerConfig::LinearGatedRecurrentUnit(LinearGatedRecurrentUnitConfig {
+        variant,
+        ..LinearGatedRecurrentUnitConfig::default()
+    })
+}
+
+/// Blocks of all four mixers, with two linear gated recurrent units that share lower bounds, and with channel layers of both kinds.
+fn four_mixers() -> LanguageModelConfig {
+    let mut config = LanguageModelConfig::llama(Size { layers: 1, ..small() });
+    let block = config.blocks[0].clone();
+    let with = |mixer: MixerConfig| BlockConfig { mixer, ..block.clone() };
+    let mut monarch = with(MixerConfig::Monarch(MonarchMixerConfig::new(64)));
+    monarch.channel = ChannelConfig::GeGlu(GeGluConfig { hidden: 32, bias: true });
+    monarch.channel_linear = Some(LinearKind::BlockDiagonal { blocks: 2 });
+    config.blocks = vec![
+        with(unit(Variant::Released)),
+        block.clone(),
+        monarch,
+        with(MixerConfig::GatedLinearAttention(GatedLinearAttentionConfig::default())),
+        with(unit(Variant::Released)),
+    ];
+    config.deviation = 0.3;
+    config
 }
 
 #[test]
@@ -72,6 +141,9 @@ fn configurations_stand_in_files() {
         ("heads = 4", "heads = 4, windw = 3", "window"),
         ("\"swiglu\"", "\"mlp\"", "swiglu"),
         ("tied = true", "tide = true", "tied"),
+        ("tied = true", "frame = \"post-norm\"", "pre-norm"),
+        ("\"attention\", heads", "\"linear-gated-recurrent-unit\", variants", "variant"),
+        ("repeat = 4", "repeat = 4\narithmetic = \"w9a8\"", "arithmetic `w9a8`"),
     ] {
         let error = toml::from_str::<LanguageModelConfig>(&text.replace(from, to)).unwrap_err();
         assert!(error.to_string().contains(word), "{error}");
@@ -92,6 +164,43 @@ fn configurations_stand_in_files() {
             "{ kind = \"gated-linear-attention\", heads = 3 }",
             "blocks[0].mixer = gated-linear-attention",
         ),
+        (
+            "{ kind = \"attention\", heads = 4, rotary = { scaling = { kind = \"linear\", factor = 2.0 } } }",
+            "{ kind = \"monarch\", longest = 511 }",
+            "blocks[0].mixer.longest = 511: expected at least 2, and at least the context, 512",
+        ),
+        (
+            "{ kind = \"attention\", heads = 4, rotary = { scaling = { kind = \"linear\", factor = 2.0 } } }",
+            "{ kind = \"monarch\", longest = 512, filter = { order = 0 } }",
+            "blocks[0].mixer.filter.order = 0",
+        ),
+        (
+            "{ kind = \"attention\", heads = 4, rotary = { scaling = { kind = \"linear\", factor = 2.0 } } }",
+            "{ kind = \"linear-gated-recurrent-unit\", norm-epsilon = -1.0 }",
+            "blocks[0].mixer.norm-epsilon = -1",
+        ),
+        (
+            "repeat = 4",
+            "repeat = 4\nchannel-linear = { block-diagonal = { blocks = 3 } }",
+            "blocks[0].channel-linear.block-diagonal.blocks = 3",
+        ),
+        ("tied = true", "tied = true\nhead = \"ternary\"", "head = ternary: expected dense"),
+        ("tied = true", "tied = true\nframe = \"monarch-bert\"", "frame = monarch-bert"),
+        (
+            "{ kind = \"attention\", heads = 4, rotary = { scaling = { kind = \"linear\", factor = 2.0 } } }",
+            "{ kind = \"tensor-attention\", head-width = 40 }",
+            "blocks[0].mixer = tensor-attention",
+        ),
+        (
+            "{ kind = \"attention\", heads = 4, rotary = { scaling = { kind = \"linear\", factor = 2.0 } } }",
+            "{ kind = \"gated-linear-attention\" }\narithmetic = \"l-mul:6:attention\"",
+            "blocks[0].arithmetic = l-mul:6:attention",
+        ),
+        (
+            "repeat = 4",
+            "repeat = 4\nlinear = \"ternary\"\narithmetic = \"w2a8\"",
+            "blocks[0].arithmetic = w2a8",
+        ),
         ("width = 256", "width = 0", "width = 0"),
     ] {
         let config: LanguageModelConfig = toml::from_str(&text.replace(from, to)).unwrap();
@@ -102,7 +211,7 @@ fn configurations_stand_in_files() {
 
 #[test]
 fn parameters_are_counted_as_they_are_made() {
-    for config in presets() {
+    for config in models().into_iter().chain([LanguageModelConfig::monarch_mixer_bert(small())]) {
         let model = config.init(1, &Device::flex()).unwrap();
         assert_eq!(model.num_params(), config.parameters());
         assert_eq!(model.config(), &config);
@@ -123,7 +232,7 @@ fn weights_come_from_the_seed() {
 #[test]
 fn extending_in_pieces_gives_the_logits_of_the_whole() {
     let device = Device::flex();
-    for config in presets() {
+    for config in models() {
         let model = config.init(3, &device).unwrap();
         let (rows, time) = (2, 12);
         let tokens = tokens(rows, time, 1);
@@ -141,7 +250,7 @@ fn extending_in_pieces_gives_the_logits_of_the_whole() {
 #[test]
 fn packed_documents_have_the_logits_of_each() {
     let device = Device::flex();
-    for config in presets() {
+    for config in models() {
         let model = config.init(4, &device).unwrap();
         let row = tokens(1, 11, 2);
         let documents = Documents::new(11, vec![vec![0, 4, 5]]).unwrap();
@@ -158,7 +267,7 @@ fn packed_documents_have_the_logits_of_each() {
 #[test]
 fn states_are_taken_apart_and_put_together() {
     let device = Device::flex();
-    for config in presets() {
+    for config in models() {
         let model = config.init(5, &device).unwrap();
         let read = |time, seed| {
             let mut state = model.state(1, &device);
@@ -181,30 +290,28 @@ fn states_are_taken_apart_and_put_together() {
 #[test]
 fn every_parameter_learns() {
     let device = Device::flex().autodiff();
-    for config in presets() {
+    for config in models() {
         let model = config.init(6, &device).unwrap();
         let tokens = tokens(2, 6, 8).to_device(&device);
         let loss = model.forward(tokens, &Documents::whole(2, 6)).powf_scalar(2.0).sum();
         let gradients = loss.backward();
-        struct Learns<'a>(&'a burn::tensor::Gradients, usize);
-        impl burn::module::ModuleVisitor for Learns<'_> {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let gradient = param.val().grad(self.0).expect("a derivative");
-                assert!(values(gradient).iter().any(|g| *g != 0.0));
-                self.1 += 1;
-            }
-        }
-        let mut learns = Learns(&gradients, 0);
-        model.visit(&mut learns);
-        // Gated linear attention: five matrices, two of the gate with a bias, a gain.
-        let mixers = match config {
-            _ if config == presets()[1] => 7 + 7,
-            _ if config == presets()[3] => 5 + 3 + 1 + 4 + 4,
-            _ => 4 + 4,
-        };
-        let layers = config.layers().count();
-        assert_eq!(learns.1, 1 + mixers + layers * (3 + 2) + 1 + usize::from(!config.tied));
+        assert_eq!(learning(&model, &gradients), config.parameters());
     }
+}
+
+/// The number of weights in parameters, all of which must have derivatives that are not all zero.
+fn learning(model: &LanguageModel, gradients: &burn::tensor::Gradients) -> usize {
+    struct Learns<'a>(&'a burn::tensor::Gradients, usize);
+    impl burn::module::ModuleVisitor for Learns<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let gradient = values(param.val().grad(self.0).expect("a derivative"));
+            assert!(gradient.iter().any(|g| *g != 0.0));
+            self.1 += gradient.len();
+        }
+    }
+    let mut learns = Learns(gradients, 0);
+    model.visit(&mut learns);
+    learns.1
 }
 
 #[test]
@@ -224,9 +331,9 @@ fn blocks_may_differ() {
 #[test]
 fn linear_layers_of_every_kind_make_models() {
     for kind in [LinearKind::Dense, LinearKind::Ternary, LinearKind::BlockDiagonal { blocks: 4 }] {
-        let mut config = presets()[3].clone();
+        let mut config = four_mixers();
         for block in &mut config.blocks {
-            block.linear = kind;
+            (block.linear, block.channel_linear) = (kind, None);
         }
         let text = toml::to_string(&config).unwrap();
         assert_eq!(toml::from_str::<LanguageModelConfig>(&text).unwrap(), config);
@@ -237,14 +344,7 @@ fn linear_layers_of_every_kind_make_models() {
         let tokens = tokens(2, 6, 8).to_device(&device);
         let whole = model.forward(tokens.clone(), &Documents::whole(2, 6));
         let gradients = whole.clone().powf_scalar(2.0).sum().backward();
-        struct Learns<'a>(&'a burn::tensor::Gradients);
-        impl burn::module::ModuleVisitor for Learns<'_> {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let gradient = param.val().grad(self.0).expect("a derivative");
-                assert!(values(gradient).iter().any(|g| *g != 0.0));
-            }
-        }
-        model.visit(&mut Learns(&gradients));
+        learning(&model, &gradients);
 
         let mut state = model.state(2, &device);
         let pieces = [0..4, 4..5, 5..6].map(|times| {
@@ -257,6 +357,123 @@ fn linear_layers_of_every_kind_make_models() {
         let size = whole.iter().map(|value| value.abs()).fold(0.0, f32::max);
         for (piece, value) in pieces.iter().zip(&whole) {
             assert!((piece - value).abs() <= tolerance * size, "{kind:?}: {piece} for {value}");
+        }
+    }
+}
+
+/// The published sizes, counted from configurations: matrices and the embedding, in millions.
+#[test]
+fn published_sizes_of_the_model_without_products_are_counted() {
+    for (layers, width, hidden, blocks, all) in
+        [(24, 1024, 2816, 308.3, 373.8), (24, 2048, 5632, 1233.1, 1364.2), (32, 2560, 6912, 2537.6, 2701.4)]
+    {
+        let size = Size { vocabulary: 32_000, width, hidden, layers, context: 2048, ..small() };
+        let counts = LanguageModelConfig::matmul_free(size).parameter_counts();
+        let embedding_and_head = 2 * 32_000 * width;
+        assert_eq!(millions(counts.weights), all);
+        assert_eq!(millions(counts.weights - embedding_and_head), blocks);
+        // A gain for each input of a layer, norms of the blocks and gates, the model's norm and the lower bounds.
+        let gains = layers * (4 * width + width + hidden + 2 * width + width) + width + width;
+        assert_eq!(counts.total(), counts.weights + gains + layers * width);
+    }
+}
+
+fn millions(count: usize) -> f64 {
+    (count as f64 / 1e5).round() / 10.0
+}
+
+#[test]
+fn published_sizes_of_gated_linear_attention_are_counted() {
+    for (width, hidden, tied, all) in [(1024, 2816, true, 341.6), (2048, 5632, false, 1365.4)] {
+        let size = Size { vocabulary: 32_000, width, hidden, layers: 24, heads: 4, context: 2048, ..small() };
+        let config = LanguageModelConfig { tied, ..LanguageModelConfig::gated_linear_attention(size) };
+        assert_eq!(millions(config.parameter_counts().weights), all);
+    }
+}
+
+#[test]
+fn published_sizes_of_the_monarch_mixer_are_counted() {
+    for (width, all) in [(768, 79.6), (960, 114.6), (1536, 256.7), (1792, 337.8)] {
+        let (vocabulary, hidden, context) = (30_522, 4 * width, 128);
+        let size = Size { vocabulary, width, hidden, layers: 12, context, ..small() };
+        let counts = LanguageModelConfig::monarch_mixer_bert(size).parameter_counts();
+        assert_eq!(millions(counts.embedding + counts.blocks), all);
+        assert_eq!(counts.head, width * (width + 1) + 2 * width + vocabulary);
+    }
+}
+
+/// The largest difference of a logit over 2,000 tokens between reading them one by one and at once.
+fn difference_over_2000_tokens(config: &LanguageModelConfig) -> f32 {
+    let device = Device::flex();
+    let model = config.init(9, &device).unwrap();
+    let tokens = tokens(1, 2000, 3);
+    let whole = values(model.forward(tokens.clone(), &Documents::whole(1, 2000)));
+    let mut state = model.state(1, &device);
+    let steps = (0..2000).map(|time| {
+        let next = tokens.clone().slice([0..1, time..time + 1]);
+        model.logits(model.extend(next, &mut state))
+    });
+    let steps = values(Tensor::cat(steps.collect(), 1));
+    steps.iter().zip(&whole).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn decoding_2000_tokens_is_the_forward_pass_with_a_state_of_one_size() {
+    let size = Size { context: 2048, ..small() };
+    let ternary = LanguageModelConfig::matmul_free(size);
+    let mut dense = ternary.clone();
+    dense.head = LinearKind::Dense;
+    dense.blocks[0].linear = LinearKind::Dense;
+    let mut paper = dense.clone();
+    paper.blocks[0].mixer = unit(Variant::Paper);
+    for (name, config) in [("ternary", ternary), ("dense", dense), ("paper", paper)] {
+        let difference = difference_over_2000_tokens(&LanguageModelConfig { deviation: 0.1, ..config });
+        println!("{name}: {difference:e}");
+        assert!(difference <= 1e-4, "{name}: {difference:e}");
+    }
+}
+
+/// Every arithmetic: counted as made, read in pieces as at once, every weight learns, and packed weights give the same logits.
+#[test]
+fn arithmetics_make_models() {
+    for word in ["bf16", "l-mul:6", "l-mul:3:attention", "w2a8", "w4a4"] {
+        let arithmetic: Arithmetic = word.parse().unwrap();
+        let config = presets()[0].clone().in_arithmetic(arithmetic);
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<LanguageModelConfig>(&text).unwrap(), config);
+        let device = Device::flex().autodiff();
+        let model = config.init(6, &device).unwrap();
+        assert_eq!(model.num_params(), config.parameters(), "{word}");
+
+        let row = tokens(2, 6, 8);
+        let documents = Documents::new(6, vec![vec![0, 2], vec![0]]).unwrap();
+        let gradients =
+            model.forward(row.clone().to_device(&device), &documents).powf_scalar(2.0).sum().backward();
+        struct Learns<'a>(&'a burn::tensor::Gradients);
+        impl burn::module::ModuleVisitor for Learns<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let gradient = param.val().grad(self.0).expect("a derivative");
+                assert!(values(gradient).iter().any(|g| *g != 0.0));
+            }
+        }
+        model.visit(&mut Learns(&gradients));
+
+        let model = model.valid();
+        let plain = presets()[0].init(6, &Device::flex()).unwrap();
+        let whole = values(model.forward(row.clone(), &Documents::whole(2, 6)));
+        assert_ne!(whole, values(plain.forward(row.clone(), &Documents::whole(2, 6))), "{word}");
+        let size = whole.iter().map(|value| value.abs()).fold(0.0, f32::max);
+        let packed = model.clone().packed().unwrap();
+        let mut state = packed.state(2, &Device::flex());
+        let pieces = [0..4, 4..5, 5..6]
+            .map(|times| packed.logits(packed.extend(row.clone().slice([0..2, times]), &mut state)));
+        for given in [
+            values(packed.forward(row.clone(), &Documents::whole(2, 6))),
+            values(Tensor::cat(pieces.to_vec(), 1)),
+        ] {
+            for (given, value) in given.iter().zip(&whole) {
+                assert!((given - value).abs() <= 1e-4 * size, "{word}: {given} for {value}");
+            }
         }
     }
 }

@@ -28,13 +28,14 @@ use mathesis_networks::sequence::Documents;
 
 use crate::model::LanguageModel;
 
-/// A model that gives, for every place of rows of tokens, logits of the token that comes next.
+/// A model that gives, for every place of rows of tokens, logits of the token that is to be predicted there: of the one that comes next;
+/// or, if the data hide tokens and what they predict is the place's own, a model over both sides.
 pub trait CausalModel: Module {
     /// Tokens that it knows.
     fn vocabulary(&self) -> usize;
 
-    /// The logits `[batch, time, vocabulary]` of tokens `[batch, time]`. Those at a place depend on no later one, and on no
-    /// other document.
+    /// The logits `[batch, time, vocabulary]` of tokens `[batch, time]`. Those at a place depend on no other document, and on no later
+    /// place where data have the next token as their target.
     fn forward(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Tensor<3>;
 
     /// The sum of the cross-entropies of the logits with `targets` `[batch · time]`, each times its weight, `[batch · time]`.

@@ -4,16 +4,18 @@ use std::ops::ControlFlow;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use mathesis_algebra::random::Stream;
+use mathesis_language::data::masking::{MaskedRows, Masking};
 use mathesis_language::data::synthetic::{Copying, Recall, Task};
 use mathesis_language::data::{Batch, Side, Source};
 use mathesis_language::model::LanguageModel;
 use mathesis_language::training::{
-    AdamwOptions, CausalModel, Culprit, Schedule, Trained, TrainingError, TrainingOptions, TrainingProgress,
-    train,
+    AdamwOptions, CausalModel, Culprit, Schedule, Storage, Trained, TrainingError, TrainingOptions,
+    TrainingProgress, train,
 };
 use mathesis_networks::sequence::Documents;
 
-use crate::model::{scaled, small};
+use crate::model::{both_sides, four_mixers, scaled, small};
 
 const KEY: &str = "blocks.1.mixer.Attention.key.Dense.weight";
 const QUERY: &str = "blocks.1.mixer.Attention.query.Dense.weight";
@@ -109,7 +111,11 @@ fn batch(rows: &[&[u32]], starts: Vec<Vec<usize>>, weights: &[f32]) -> Batch {
 
 /// The loss of the first step, and the gradient's length.
 fn first_step(batch: Batch) -> (f64, f64) {
-    let trained = run(small(10, 16, 5), &options(1, 1e-3), &Same(batch)).unwrap();
+    first_step_of(small(10, 16, 5), batch)
+}
+
+fn first_step_of(model: LanguageModel, batch: Batch) -> (f64, f64) {
+    let trained = run(model, &options(1, 1e-3), &Same(batch)).unwrap();
     (trained.records[0].loss, trained.records[0].gradient_norm)
 }
 
@@ -122,10 +128,68 @@ fn documents_packed_in_a_row_are_documents_apart() {
         &[1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0],
     );
     let as_one = batch(&[&[1, 5, 2, 7, 7, 3, 4, 9]], vec![vec![0]], &[1.0; 8]);
-    let (loss, norm) = first_step(packed);
-    let (same_loss, same_norm) = first_step(apart);
-    assert!((loss - same_loss).abs() < 1e-6 * loss && (norm - same_norm).abs() < 1e-5 * norm);
-    assert!((first_step(as_one).0 - loss).abs() > 1e-4);
+    for model in [small(10, 16, 5), four_mixers(10, 16, 5)] {
+        let (loss, norm) = first_step_of(model.clone(), packed.clone());
+        let (same_loss, same_norm) = first_step_of(model.clone(), apart.clone());
+        assert!((loss - same_loss).abs() < 1e-6 * loss && (norm - same_norm).abs() < 1e-5 * norm);
+        assert!((first_step_of(model, as_one.clone()).0 - loss).abs() > 1e-4);
+    }
+}
+
+#[test]
+fn a_model_of_four_mixers_learns_and_goes_on_bit_by_bit() {
+    let same = Same(batch(&[&[1, 5, 2, 7, 7, 3, 4, 9, 1, 0]], vec![vec![0, 6]], &[1.0; 10]));
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage { path: folder.path().join("checkpoint.safetensors"), model: "four".to_string() };
+    let losses = |steps: u64, storage: Option<&Storage>| -> Vec<f64> {
+        let options = TrainingOptions {
+            schedule: Schedule { warmup: 0, final_part: 1.0, ..options(steps, 1e-2).schedule },
+            ..options(steps, 1e-2)
+        };
+        let observe = &mut |_: &TrainingProgress<'_>| ControlFlow::Continue(());
+        let trained = train(four_mixers(10, 16, 5), &options, &same, None, storage, observe).unwrap();
+        trained.records.iter().map(|record| record.loss).collect()
+    };
+    let whole = losses(20, None);
+    assert!(whole[19] < 0.2 * whole[0], "{whole:?}");
+    losses(9, Some(&storage));
+    let bits = |losses: Vec<f64>| -> Vec<u64> { losses.into_iter().map(f64::to_bits).collect() };
+    assert_eq!(bits(losses(20, Some(&storage))), bits(whole));
+}
+
+/// Rows that count on from a random number.
+struct Counting;
+
+impl Source for Counting {
+    fn batch(&self, number: u64) -> Batch {
+        let stream = Stream::new(3, number);
+        let first = |row: u64| stream.below(row, 10) as u32;
+        let tokens: Vec<u32> = (0..8).flat_map(|row| (0..12).map(move |k| (first(row) + k) % 10)).collect();
+        let documents = Documents::whole(8, 12);
+        Batch { targets: tokens.clone(), weights: vec![1.0; 96], tokens, documents, origin: String::new() }
+    }
+
+    fn batches(&self) -> Option<u64> {
+        None
+    }
+
+    fn vocabulary(&self) -> usize {
+        11
+    }
+
+    fn digest(&self) -> String {
+        "counting".to_string()
+    }
+}
+
+#[test]
+fn hidden_tokens_are_found_from_both_sides() {
+    let hidden = MaskedRows::new(Counting, Masking { part: 0.3, token: 10, seed: 1 }).unwrap();
+    let trained = run(both_sides(11, 32, 12, 2), &options(120, 3e-3), &hidden).unwrap();
+    // Every token can be told from those beside it; guessing has the loss ln 11.
+    let last = mathesis_language::training::evaluate(&trained.model, &hidden, 20, 0);
+    assert!(last.accuracy > 0.9, "{last:?}");
+    assert!((trained.records[0].loss - 11_f64.ln()).abs() < 0.4, "{:?}", trained.records[0]);
 }
 
 #[test]

@@ -16,8 +16,9 @@ use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Device, Tensor, TensorData, s};
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData, s};
 use mathesis_algebra::causal_attention::{self as kernel, Setting};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_algebra::real::Real;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
 
 use super::Documents;
+use super::arithmetic::Arithmetic;
 use super::linear::{Linear, LinearConfig, LinearKind};
 use super::rotary::{RotaryConfig, Rotation};
 
@@ -135,6 +137,7 @@ impl AttentionConfig {
             head_width,
             window: self.window,
             rotary: self.rotary,
+            arithmetic: kind.arithmetic(),
         }
     }
 }
@@ -152,6 +155,8 @@ pub struct Attention {
     window: Option<usize>,
     #[module(skip)]
     rotary: RotaryConfig,
+    #[module(skip)]
+    arithmetic: Arithmetic,
 }
 
 /// Where the tokens of a batch stand and which they see: the same for all layers of one shape, and made once for them.
@@ -162,6 +167,8 @@ pub struct Surroundings(Arc<Places>);
 #[derive(Debug)]
 struct Places {
     time: usize,
+    /// The position of each token in its document.
+    positions: Vec<usize>,
     /// The first token that it sees.
     first_seen: Vec<usize>,
     /// The codes of its position.
@@ -210,6 +217,20 @@ struct Row {
 }
 
 impl Attention {
+    /// The layer with packed weights where they are of few bits: for inference.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(Attention {
+            query: self.query.packed()?,
+            key: self.key.packed()?,
+            value: self.value.packed()?,
+            output: self.output.packed()?,
+            ..self
+        })
+    }
+
     /// All times at once, `[batch, time, width]` to the same shape; no document sees another.
     pub fn forward(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
         self.forward_among(input, &self.surroundings(documents))
@@ -231,7 +252,7 @@ impl Attention {
             }
         }
         let (cosines, sines) = self.rotary.codes(self.head_width, &positions);
-        Surroundings(Arc::new(Places { time, first_seen, cosines, sines }))
+        Surroundings(Arc::new(Places { time, positions, first_seen, cosines, sines }))
     }
 
     /// Whether [`surroundings`](Self::surroundings) of another layer are this layer's too.
@@ -242,6 +263,9 @@ impl Attention {
 
     /// The same with [`surroundings`](Self::surroundings) that were made before.
     pub fn forward_among(&self, input: Tensor<3>, surroundings: &Surroundings) -> Tensor<3> {
+        if let Arithmetic::LMul { .. } = self.arithmetic {
+            return self.forward_in_arithmetic(input, &surroundings.0);
+        }
         let projected = [&self.query, &self.key, &self.value].map(|layer| layer.forward(input.clone()));
         let operation = CausalAttention {
             heads: self.heads,
@@ -251,6 +275,22 @@ impl Attention {
         };
         let seen: Tensor<3> = apply_to_three(operation, projected.map(Tensor::into_dispatch));
         self.output.forward(seen)
+    }
+
+    /// With products between tokens in the layer's arithmetic.
+    fn forward_in_arithmetic(&self, input: Tensor<3>, places: &Places) -> Tensor<3> {
+        let Places { time, ref positions, ref first_seen, .. } = *places;
+        let (device, dtype) = (input.device(), input.dtype());
+        let rotation = Rotation::new(&self.rotary, self.head_width, positions, time, &device, dtype);
+        let (query, key, value) = self.projections(input, &rotation);
+        let hidden = first_seen
+            .iter()
+            .enumerate()
+            .flat_map(|(place, &first)| (0..time).map(move |key| key < first || key > place % time));
+        let shape = [first_seen.len() / time, 1, time, time];
+        let hidden = Tensor::from_data(TensorData::new(hidden.collect::<Vec<bool>>(), shape), &device);
+        let seen = self.attend(query, key, value, &Some(hidden));
+        self.output.forward(self.merge(seen))
     }
 
     /// A state of rows that have read nothing.
@@ -313,6 +353,11 @@ impl Attention {
     fn attend(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, hidden: &Hidden) -> Tensor<4> {
         let [batch, _, time, _] = query.dims();
         let shape = [batch, self.heads, time, key.dims()[2]];
+        if let Arithmetic::LMul { .. } = self.arithmetic {
+            let (key, value) = (self.for_all_heads(key), self.for_all_heads(value));
+            let hidden = hidden.clone().unwrap_or_else(|| later(time, key.dims()[2], &key.device()));
+            return self.attend_in_arithmetic(query, key, value, Some(hidden.expand(shape)));
+        }
         let options =
             AttentionModuleOptions { is_causal: hidden.is_none(), ..AttentionModuleOptions::default() };
         let hidden = hidden.as_ref().map(|hidden| hidden.clone().expand(shape));
@@ -335,9 +380,30 @@ impl Attention {
     /// One query a head, which sees all keys: those of a group in one product, with nothing repeated.
     fn attend_once(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
         let [batch, heads, _, width] = query.dims();
+        if let Arithmetic::LMul { .. } = self.arithmetic {
+            let (key, value) = (self.for_all_heads(key), self.for_all_heads(value));
+            return self.attend_in_arithmetic(query, key, value, None);
+        }
         let query = query.reshape([batch, self.groups, heads / self.groups, width]);
         let scores = query.matmul(key.swap_dims(2, 3)).mul_scalar(1.0 / (width as f64).sqrt());
         softmax(scores, 3).matmul(value).reshape([batch, heads, 1, width])
+    }
+
+    /// With both products in the layer's arithmetic, and the softmax in the ordinary one.
+    fn attend_in_arithmetic(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        value: Tensor<4>,
+        hidden: Option<Tensor<4, Bool>>,
+    ) -> Tensor<4> {
+        let scale = 1.0 / (self.head_width as f64).sqrt();
+        let scores = self.arithmetic.product_between_tokens(query, key.swap_dims(2, 3)).mul_scalar(scale);
+        let scores = match hidden {
+            Some(hidden) => scores.mask_fill(hidden, f64::NEG_INFINITY),
+            None => scores,
+        };
+        self.arithmetic.product_between_tokens(softmax(scores, 3), value)
     }
 
     /// For `time` queries that are the last of `keys` tokens.
@@ -352,6 +418,12 @@ impl Attention {
         let data = TensorData::new(hidden.collect::<Vec<bool>>(), [1, 1, time, keys]);
         Some(Tensor::from_data(data, device))
     }
+}
+
+/// What comes later, for `time` queries that are the last of `keys` tokens.
+fn later(time: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
+    let hidden = (keys - time..keys).flat_map(|query| (0..keys).map(move |key| key > query));
+    Tensor::from_data(TensorData::new(hidden.collect::<Vec<bool>>(), [1, 1, time, keys]), device)
 }
 
 /// What the queries see, of queries `[batch, time, heads · width]`, and keys and values `[batch, time, groups · width]`, all not rotated yet.

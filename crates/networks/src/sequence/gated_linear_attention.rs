@@ -14,6 +14,7 @@ use burn::module::Module;
 use burn::tensor::activation::{log_sigmoid, relu, silu};
 use burn::tensor::{Device, Tensor, TensorData, s};
 use mathesis_algebra::gated_linear_attention::{self as kernel, Form, Operands};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_algebra::real::Real;
 use serde::{Deserialize, Serialize};
@@ -372,6 +373,21 @@ impl GatedLinearAttentionState {
 }
 
 impl GatedLinearAttention {
+    /// The layer with packed weights where they are of few bits: for inference.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(GatedLinearAttention {
+            query: self.query.packed()?,
+            key: self.key.packed()?,
+            value: self.value.packed()?,
+            output_gate: self.output_gate.map(Linear::packed).transpose()?,
+            output: self.output.packed()?,
+            ..self
+        })
+    }
+
     /// The configuration.
     pub fn config(&self) -> &GatedLinearAttentionConfig {
         &self.config

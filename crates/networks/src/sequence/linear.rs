@@ -9,6 +9,7 @@ use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use serde::{Deserialize, Serialize};
 
+use super::arithmetic::{Arithmetic, ArithmeticLinear};
 use super::bit_linear::{BitLinear, RELEASED_EPSILON};
 use super::block_diagonal::BlockDiagonalLinear;
 use crate::few_rows::rows_times_transposed;
@@ -27,6 +28,19 @@ pub enum LinearKind {
         /// Their number, a divisor of both widths.
         blocks: usize,
     },
+    /// Any matrix, with products in an arithmetic. In files this is an axis of its own.
+    #[serde(skip)]
+    In(Arithmetic),
+}
+
+impl LinearKind {
+    /// The arithmetic of products.
+    pub fn arithmetic(self) -> Arithmetic {
+        match self {
+            LinearKind::In(arithmetic) => arithmetic,
+            _ => Arithmetic::F32,
+        }
+    }
 }
 
 /// The shape of a linear layer.
@@ -56,6 +70,13 @@ impl LinearConfig {
                 weight: normal([self.outputs, self.inputs], deviation, random, device),
                 bias,
             }),
+            LinearKind::In(arithmetic) => {
+                let weight = normal([self.outputs, self.inputs], deviation, random, device);
+                match arithmetic.of_linears() {
+                    Arithmetic::F32 => Linear::Dense(DenseLinear { weight, bias }),
+                    other => Linear::In(ArithmeticLinear::new(weight, bias, other)),
+                }
+            }
             LinearKind::Ternary => {
                 let weight = normal([self.outputs, self.inputs], deviation, random, device);
                 Linear::Ternary(BitLinear::new(weight, bias, RELEASED_EPSILON, device))
@@ -77,10 +98,18 @@ impl LinearConfig {
         }
     }
 
+    /// The number of weights alone: no biases, no gains of norms.
+    pub fn weights(&self) -> usize {
+        match self.kind {
+            LinearKind::Dense | LinearKind::Ternary | LinearKind::In(_) => self.outputs * self.inputs,
+            LinearKind::BlockDiagonal { blocks } => self.outputs * (self.inputs / blocks.max(1)),
+        }
+    }
+
     /// The number of weights and biases.
     pub fn parameters(&self) -> usize {
         match self.kind {
-            LinearKind::Dense => self.outputs * (self.inputs + usize::from(self.bias)),
+            LinearKind::Dense | LinearKind::In(_) => self.outputs * (self.inputs + usize::from(self.bias)),
             LinearKind::Ternary => self.inputs + self.outputs * (self.inputs + usize::from(self.bias)),
             LinearKind::BlockDiagonal { blocks } => {
                 self.outputs * (self.inputs / blocks.max(1) + usize::from(self.bias))
@@ -98,16 +127,19 @@ pub enum Linear {
     Ternary(BitLinear),
     /// With blocks along the diagonal.
     BlockDiagonal(BlockDiagonalLinear),
+    /// With any matrix, in an arithmetic.
+    In(ArithmeticLinear),
 }
 
 impl Linear {
-    /// The layer with packed weights if it is ternary, itself otherwise: for inference.
+    /// The layer with packed weights if they are of few bits, itself otherwise: for inference.
     ///
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
     pub fn packed(self) -> Result<Self, FormatError> {
         match self {
             Linear::Ternary(layer) => Ok(Linear::Ternary(layer.packed()?)),
+            Linear::In(layer) => Ok(Linear::In(layer.packed()?)),
             other => Ok(other),
         }
     }
@@ -118,6 +150,7 @@ impl Linear {
             Linear::Dense(layer) => layer.forward(input),
             Linear::Ternary(layer) => layer.forward(input),
             Linear::BlockDiagonal(layer) => layer.forward(input),
+            Linear::In(layer) => layer.forward(input),
         }
     }
 }

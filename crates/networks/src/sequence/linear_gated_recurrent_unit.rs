@@ -15,6 +15,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::{sigmoid, silu, softmax};
 use burn::tensor::{Device, Tensor};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::linear_recurrence::{self as kernel, Form, Recurrence};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
@@ -27,8 +28,9 @@ use super::linear::{Linear, LinearConfig, LinearKind};
 use super::rms_norm::RmsNorm;
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
 
-/// Tokens of a chunk of the recurrence.
-const CHUNK: usize = 128;
+/// Step by step, so that rows that are read at once have the states, bit by bit, of rows that are read token by token: ternary layers round
+/// them to 8 bits, where the last bit of a state may decide. Chunks would pass over the memory twice, which is what the time goes into.
+const FORM: Form = Form::Stepwise;
 
 /// `h_t = f_t h_{t−1} + i_t` for decays and inputs `[batch, time, channels]`, from the states before the documents `[documents, channels]`,
 /// zero if there are none; all three can be differentiated.
@@ -71,7 +73,7 @@ impl Scan {
 
 impl SliceOperation<3> for Scan {
     fn forward<T: Real>(&self, operands: [Array<'_, T>; 3]) -> (Vec<T>, Vec<usize>) {
-        let states = kernel::forward(&self.recurrence(operands), Form::Chunked(CHUNK));
+        let states = kernel::forward(&self.recurrence(operands), FORM);
         (states.expect("operands of the shapes that were asserted"), operands[1].shape.to_vec())
     }
 
@@ -83,7 +85,7 @@ impl SliceOperation<3> for Scan {
         _: [bool; 3],
     ) -> ArrayGradients<T, 3> {
         let recurrence = self.recurrence(operands);
-        let of = kernel::backward(&recurrence, states.values, gradient, Form::Chunked(CHUNK))
+        let of = kernel::backward(&recurrence, states.values, gradient, FORM)
             .expect("operands of the shapes that were asserted");
         [of.decays, of.inputs, of.initial_state].map(Some)
     }
@@ -108,11 +110,19 @@ pub struct LinearGatedRecurrentUnitConfig {
     pub variant: Variant,
     /// The ε of the norm of the gate's projection (1e-6).
     pub norm_epsilon: f64,
+    /// The standard deviation of the output layer's random weights, if it is another than that of the others; the published program
+    /// divides it by `√(2 layers)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_deviation: Option<f64>,
 }
 
 impl Default for LinearGatedRecurrentUnitConfig {
     fn default() -> Self {
-        LinearGatedRecurrentUnitConfig { variant: Variant::Released, norm_epsilon: 1e-6 }
+        LinearGatedRecurrentUnitConfig {
+            variant: Variant::Released,
+            norm_epsilon: 1e-6,
+            output_deviation: None,
+        }
     }
 }
 
@@ -122,8 +132,13 @@ impl LinearGatedRecurrentUnitConfig {
         [LinearConfig { inputs: width, outputs: width, bias: false, kind }; 4]
     }
 
-    /// A layer for inputs of the given width, with random weights of the given standard deviation (0.02). The published program
-    /// divides the output's weights by `√(2 layers)` beyond that.
+    /// The number of weights and gains.
+    pub fn parameters(&self, width: usize, kind: LinearKind) -> usize {
+        let gains = if self.variant == Variant::Released { width } else { 0 };
+        gains + self.linears(width, kind).iter().map(LinearConfig::parameters).sum::<usize>()
+    }
+
+    /// A layer for inputs of the given width, with random weights of the given standard deviation (0.02).
     pub fn init(
         &self,
         width: usize,
@@ -132,8 +147,10 @@ impl LinearGatedRecurrentUnitConfig {
         random: &mut Sequence,
         device: &Device,
     ) -> LinearGatedRecurrentUnit {
-        let [input, forget, gate, output] =
-            self.linears(width, kind).map(|linear| linear.init(deviation, random, device));
+        let [input, forget, gate, output] = self.linears(width, kind);
+        let mut layer = |config: LinearConfig, deviation| config.init(deviation, random, device);
+        let [input, forget, gate] = [input, forget, gate].map(|config| layer(config, deviation));
+        let output = layer(output, self.output_deviation.unwrap_or(deviation));
         let norm =
             (self.variant == Variant::Released).then(|| RmsNorm::new(width, self.norm_epsilon, device));
         LinearGatedRecurrentUnit { input, forget, gate, output, norm, width }
@@ -186,6 +203,20 @@ impl LinearGatedRecurrentUnitState {
 }
 
 impl LinearGatedRecurrentUnit {
+    /// The layer with packed weights where they are of few bits: for inference.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(LinearGatedRecurrentUnit {
+            input: self.input.packed()?,
+            forget: self.forget.packed()?,
+            gate: self.gate.packed()?,
+            output: self.output.packed()?,
+            ..self
+        })
+    }
+
     /// All times at once, `[batch, time, width]` to the same shape; no document sees another. `lower_bound` is that of this layer's
     /// forget gates, `[width]`, from [`LowerBounds`].
     ///

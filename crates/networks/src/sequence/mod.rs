@@ -9,16 +9,20 @@
 //!   left; a state of its own type, made by `state(batch, device)`;
 //! - a plain reference in `f64` that the tests compare with.
 
+pub mod arithmetic;
 pub mod attention;
 pub mod bit_linear;
 pub mod block_diagonal;
 pub mod gated_linear_attention;
+pub mod geglu;
+pub mod layer_norm;
 pub mod linear;
 pub mod linear_gated_recurrent_unit;
 pub mod monarch_mixer;
 pub mod rms_norm;
 pub mod rotary;
 pub mod swiglu;
+pub mod tensor_attention;
 #[cfg(test)]
 mod testing;
 
@@ -60,6 +64,15 @@ impl Documents {
     /// Whether every row is one document.
     pub fn are_whole(&self) -> bool {
         self.starts.iter().all(|starts| starts.len() == 1)
+    }
+
+    /// Tokens of the longest document.
+    pub fn longest(&self) -> usize {
+        let of_row = |starts: &Vec<usize>| {
+            let ends = starts[1..].iter().copied().chain([self.time]);
+            starts.iter().zip(ends).map(|(start, end)| end - start).max()
+        };
+        self.starts.iter().filter_map(of_row).max().unwrap_or(0)
     }
 
     /// The positions at which documents of a row begin.
@@ -118,6 +131,8 @@ mod tests {
         assert_eq!(values(documents.positions(&device)), [0, 1, 0, 0, 1, 0, 1, 2, 3, 4]);
         assert_eq!(values(documents.numbers(&device)), [0, 0, 1, 2, 2, 0, 0, 0, 0, 0]);
         assert!(!documents.are_whole() && Documents::whole(3, 7).are_whole());
+        assert_eq!((documents.longest(), Documents::whole(0, 7).longest()), (5, 0));
+        assert_eq!(Documents::new(5, vec![vec![0, 2, 3]]).unwrap().longest(), 2);
         for starts in [vec![], vec![1], vec![0, 0], vec![0, 3, 2], vec![0, 5]] {
             assert!(Documents::new(5, vec![starts]).is_err());
         }

@@ -14,13 +14,14 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::long_convolution::LongConvolution;
 use mathesis_algebra::random::Sequence;
 use mathesis_algebra::real::Real;
 use serde::{Deserialize, Serialize};
 
 use super::Documents;
-use super::gated_linear_attention::{document_lengths, select_rows};
+use super::gated_linear_attention::document_lengths;
 use super::linear::{Linear, LinearConfig, LinearKind, constant, normal};
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
 
@@ -38,8 +39,7 @@ pub fn long_convolution(
     let [batch, time, channels] = input.dims();
     assert_eq!(documents.shape(), [batch, time], "documents of a long convolution");
     assert_eq!(past.dims()[1], channels, "channels of a long convolution");
-    let lengths = document_lengths(documents);
-    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let (lengths, longest) = (document_lengths(documents), documents.longest());
     assert!(longest <= past.dims()[0], "a document of {longest} tokens, a kernel of {}", past.dims()[0]);
     let causal = future.is_none();
     let future = future.unwrap_or_else(|| Tensor::zeros([0, channels], (&input.device(), input.dtype())));
@@ -128,8 +128,8 @@ impl Default for ImplicitFilterConfig {
 }
 
 impl ImplicitFilterConfig {
-    /// A filter of so many channels, for sequences up to the longest. The weights of its network are drawn with the standard deviation
-    /// `1/√(3 fan-in)` of the published uniform ones.
+    /// Filters of so many channels, for sequences up to the longest: of the past, and of the future if it is not causal. The weights of
+    /// their networks are drawn with the standard deviation `1/√(3 fan-in)` of the published uniform ones.
     ///
     /// # Panics
     /// If an extent is zero, or the longest sequence is shorter than two tokens.
@@ -137,6 +137,7 @@ impl ImplicitFilterConfig {
         &self,
         channels: usize,
         longest: usize,
+        causal: bool,
         random: &mut Sequence,
         device: &Device,
     ) -> ImplicitFilter {
@@ -157,44 +158,80 @@ impl ImplicitFilterConfig {
             positions.extend((0..self.bands).map(|i| band(i).cos()));
             positions.extend((0..self.bands).map(|i| -band(i).sin()));
         }
-        ImplicitFilter {
-            positions: Param::from_data(TensorData::new(positions, [longest, features]), device),
+        let mut network = || SineNetwork {
             hidden: vec![
                 layer(features, self.order, true),
                 layer(self.order, self.order, true),
                 layer(self.order, self.order, true),
             ],
             output: layer(self.order, channels, false),
+        };
+        ImplicitFilter {
+            past: network(),
+            future: (!causal).then(network),
+            positions: Param::from_data(TensorData::new(positions, [longest, features]), device),
             frequency: constant(self.order, self.frequency as f32, device),
             channels,
         }
     }
+
+    /// The number of weights, biases and position features of the filters that [`Self::init`] makes.
+    fn parameters(&self, channels: usize, longest: usize, causal: bool) -> usize {
+        let features = 2 * self.bands + 1;
+        let hidden = self.order * (features + 1) + 2 * self.order * (self.order + 1);
+        let networks = if causal { 1 } else { 2 };
+        networks * (hidden + self.order * channels) + longest * features + self.order
+    }
 }
 
-/// A filter that a network of sines makes of position features.
+/// Filters that networks of sines make of position features: of the past, and perhaps of the future. The features and the factors in
+/// the sines are the same for both, as in the public code.
 #[derive(Module, Debug)]
 pub struct ImplicitFilter {
     /// The features, `[longest, features]`; they are learnt too (the published rate: 1e-5).
     pub positions: Param<Tensor<2>>,
-    hidden: Vec<Linear>,
-    output: Linear,
     /// The factor in the sines for every unit, shared by all layers.
     frequency: Param<Tensor<1>>,
+    past: SineNetwork,
+    future: Option<SineNetwork>,
     channels: usize,
 }
 
+/// Lags that are computed at least: products of fewer rows are summed in another order, and the sines enlarge differences in the last bit.
+const LEAST: usize = 32;
+
+/// Layers with sines between them.
+#[derive(Module, Debug)]
+struct SineNetwork {
+    hidden: Vec<Linear>,
+    output: Linear,
+}
+
 impl ImplicitFilter {
-    /// The filter at the first `length` lags, `[length, channels]`.
+    /// The filter of the past at the first `length` lags, `[length, channels]`.
     ///
     /// # Panics
     /// If the length is above the longest.
-    pub fn forward(&self, length: usize) -> Tensor<2> {
+    pub fn past(&self, length: usize) -> Tensor<2> {
+        self.of(&self.past, length)
+    }
+
+    /// The filter of the future, if there is one, in the same form.
+    ///
+    /// # Panics
+    /// If the length is above the longest.
+    pub fn future(&self, length: usize) -> Option<Tensor<2>> {
+        self.future.as_ref().map(|network| self.of(network, length))
+    }
+
+    fn of(&self, network: &SineNetwork, length: usize) -> Tensor<2> {
         let [longest, features] = self.positions.shape().dims();
         assert!(length <= longest, "a filter of {length} lags, at most {longest}");
-        let positions = self.positions.val().slice([0..length, 0..features]);
+        let computed = length.max(LEAST).min(longest);
+        let positions = self.positions.val().slice([0..computed, 0..features]);
         let (device, dtype) = (positions.device(), positions.dtype());
         let frequency: Tensor<2> = self.frequency.val().unsqueeze();
-        let hidden = self
+        let hidden = network
             .hidden
             .iter()
             .fold(positions, |input, layer| (layer.forward(input) * frequency.clone()).sin());
@@ -204,25 +241,24 @@ impl ImplicitFilter {
             |channel: usize| slow + (fast - slow) * channel as f64 / (self.channels - 1).max(1) as f64;
         let decays: Vec<f64> = (0..self.channels).map(decay).collect();
         let decays = Tensor::<2>::from_data(TensorData::new(decays, [1, self.channels]), (&device, dtype));
-        let times: Vec<f64> = (0..length).map(|t| -(t as f64) / (longest - 1) as f64).collect();
-        let times = Tensor::<2>::from_data(TensorData::new(times, [length, 1]), (&device, dtype));
+        let times: Vec<f64> = (0..computed).map(|t| -(t as f64) / (longest - 1) as f64).collect();
+        let times = Tensor::<2>::from_data(TensorData::new(times, [computed, 1]), (&device, dtype));
         let window = (times * decays).exp();
-        self.output.forward(hidden) * window
+        (network.output.forward(hidden) * window).slice([0..length, 0..self.channels])
     }
 }
 
 /// A convolution with filters of the past and perhaps of the future, and its input times a number for each channel.
 #[derive(Module, Debug)]
 struct FilteredConvolution {
-    past: ImplicitFilter,
-    future: Option<ImplicitFilter>,
+    filter: ImplicitFilter,
     direct: Param<Tensor<1>>,
 }
 
 impl FilteredConvolution {
     /// The kernel of the past at the first lags, with the direct connection at lag zero.
     fn kernel(&self, length: usize) -> Tensor<2> {
-        let kernel = self.past.forward(length);
+        let kernel = self.filter.past(length);
         let [length, channels] = kernel.dims();
         let direct: Tensor<2> = self.direct.val().unsqueeze();
         if length < 2 {
@@ -233,9 +269,8 @@ impl FilteredConvolution {
     }
 
     fn forward(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
-        let longest = document_lengths(documents).into_iter().max().unwrap_or(0);
-        let future = self.future.as_ref().map(|filter| filter.forward(longest));
-        long_convolution(input, self.kernel(longest), future, documents)
+        let longest = documents.longest();
+        long_convolution(input, self.kernel(longest), self.filter.future(longest), documents)
     }
 }
 
@@ -251,6 +286,15 @@ impl MonarchMixerConfig {
             LinearConfig { inputs: width, outputs: 3 * width, bias: true, kind },
             LinearConfig { inputs: width, outputs: width, bias: true, kind },
         ]
+    }
+
+    /// The number of weights, biases and position features for inputs of the given width.
+    pub fn parameters(&self, width: usize, kind: LinearKind) -> usize {
+        let linears: usize = self.linears(width, kind).iter().map(LinearConfig::parameters).sum();
+        let short = (TAPS + 1) * 3 * width;
+        let convolutions = if self.residual { 2 } else { 1 };
+        let convolution = self.filter.parameters(width, self.longest, self.causal) + width;
+        linears + short + convolutions * convolution
     }
 
     /// A mixer for inputs of the given width, with random weights of the given standard deviation in its linear layers. Numbers D of
@@ -269,8 +313,7 @@ impl MonarchMixerConfig {
         let [input, output] = self.linears(width, kind).map(|linear| linear.init(deviation, random, device));
         let taps = normal([TAPS, 3 * width], 1.0 / 3.0, random, device);
         let mut filtered = || FilteredConvolution {
-            past: self.filter.init(width, self.longest, random, device),
-            future: (!self.causal).then(|| self.filter.init(width, self.longest, random, device)),
+            filter: self.filter.init(width, self.longest, self.causal, random, device),
             direct: normal([width], 1.0, random, device),
         };
         MonarchMixer {
@@ -305,21 +348,30 @@ pub struct MonarchMixer {
     causal: bool,
 }
 
-/// What a causal mixer remembers: all tokens so far, for a filter reaches over all of them.
+/// What a causal mixer remembers: all tokens so far, for a filter reaches over all of them. Rows may have read unequally many.
 #[derive(Clone, Debug)]
 pub struct MonarchMixerState {
-    /// Inputs of the mixer, `[batch, time, width]`.
-    inputs: Tensor<3>,
-    /// Inputs of the gated convolution, `[batch, time, width]`.
-    values: Tensor<3>,
-    /// The last inputs of the short convolution, `[batch, 2, 3 width]`.
-    recent: Tensor<3>,
+    rows: Vec<Row>,
+    /// The kernels of the gated convolution and, if there is one, of the residual one, `[longest, width]`, the largest lag first: they are
+    /// the same at every step, and made once.
+    kernels: Vec<Tensor<2>>,
+}
+
+/// What one row has read.
+#[derive(Clone, Debug)]
+struct Row {
+    /// Inputs of these convolutions, `[time, width]`.
+    inputs: Vec<Tensor<2>>,
+    /// The last inputs of the short convolution, `[2, 3 width]`.
+    recent: Tensor<2>,
+    /// The number of tokens read.
+    read: usize,
 }
 
 impl MonarchMixerState {
     /// The number of rows.
     pub fn rows(&self) -> usize {
-        self.inputs.dims()[0]
+        self.rows.len()
     }
 
     /// These rows of the state, in this order; a row may be taken more than once.
@@ -327,29 +379,31 @@ impl MonarchMixerState {
     /// # Panics
     /// If there is no such row.
     pub fn select(&self, rows: &[usize]) -> Self {
-        MonarchMixerState {
-            inputs: select_rows(&self.inputs, rows),
-            values: select_rows(&self.values, rows),
-            recent: select_rows(&self.recent, rows),
-        }
+        let rows = rows.iter().map(|&row| self.rows[row].clone()).collect();
+        MonarchMixerState { rows, kernels: self.kernels.clone() }
     }
 
-    /// The rows of several states, which have read equally many tokens.
+    /// The rows of several states of one mixer.
     ///
     /// # Panics
-    /// If they have not.
+    /// If there is none.
     pub fn join(states: Vec<Self>) -> Self {
-        let cat =
-            |part: fn(&Self) -> &Tensor<3>| Tensor::cat(states.iter().map(|s| part(s).clone()).collect(), 0);
-        MonarchMixerState {
-            inputs: cat(|state| &state.inputs),
-            values: cat(|state| &state.values),
-            recent: cat(|state| &state.recent),
-        }
+        let mut states = states.into_iter();
+        let mut joined = states.next().expect("at least one state");
+        joined.rows.extend(states.flat_map(|state| state.rows));
+        joined
     }
 }
 
 impl MonarchMixer {
+    /// The layer with packed weights where they are of few bits: for inference.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn packed(self) -> Result<Self, FormatError> {
+        Ok(MonarchMixer { input: self.input.packed()?, output: self.output.packed()?, ..self })
+    }
+
     /// The longest sequence.
     pub fn longest(&self) -> usize {
         self.longest
@@ -371,36 +425,54 @@ impl MonarchMixer {
 
     /// The state before the first token.
     pub fn state(&self, batch: usize, device: &Device) -> MonarchMixerState {
-        let zeros = |time, width| Tensor::zeros([batch, time, width], (device, self.tap_bias.val().dtype()));
-        MonarchMixerState {
-            inputs: zeros(0, self.width),
-            values: zeros(0, self.width),
-            recent: zeros(TAPS - 1, 3 * self.width),
-        }
+        let zeros = |time, width| Tensor::zeros([time, width], (device, self.tap_bias.val().dtype()));
+        let convolutions = std::iter::once(&self.gated).chain(&self.residual);
+        let kernels: Vec<Tensor<2>> =
+            convolutions.map(|convolution| convolution.kernel(self.longest).flip([0])).collect();
+        let inputs = vec![zeros(0, self.width); kernels.len()];
+        let row = Row { inputs, recent: zeros(TAPS - 1, 3 * self.width), read: 0 };
+        MonarchMixerState { rows: vec![row; batch], kernels }
     }
 
     /// The next times of the rows, `[batch, time, width]` to the same shape. One token costs as much as there are tokens before it.
     ///
     /// # Panics
-    /// If the mixer is not causal, there are more tokens than the longest sequence has, or the state is one of another number of rows.
+    /// If the mixer is not causal, a row would be longer than the longest sequence, or the state is one of another number of rows.
     pub fn extend(&self, input: Tensor<3>, state: &mut MonarchMixerState) -> Tensor<3> {
         assert!(self.causal, "a mixer over both sides has no next tokens");
-        let [batch, time, _] = input.dims();
-        let before = state.inputs.dims()[1];
-        assert!(before + time <= self.longest, "{} tokens, at most {}", before + time, self.longest);
-        if time == 0 {
+        let [batch, time, width] = input.dims();
+        assert_eq!(state.rows.len(), batch, "rows of the state");
+        if time == 0 || batch == 0 {
             return input;
         }
-        let joined = Tensor::cat(vec![state.recent.clone(), self.input.forward(input.clone())], 1);
+        let recent = Tensor::stack(state.rows.iter().map(|row| row.recent.clone()).collect(), 0);
+        let joined = Tensor::cat(vec![recent, self.input.forward(input.clone())], 1);
         let all = time + TAPS - 1;
-        state.recent = joined.clone().slice([0..batch, time..all, 0..3 * self.width]);
-        let short = self.short(joined, &Documents::whole(batch, all));
-        let [first, second, values] = self.split(short.slice([0..batch, TAPS - 1..all, 0..3 * self.width]));
-        state.values = Tensor::cat(vec![state.values.clone(), values * first], 1);
-        state.inputs = Tensor::cat(vec![state.inputs.clone(), input], 1);
-        let mut mixed = last(&self.gated, &state.values, time) * second;
-        if let Some(residual) = &self.residual {
-            mixed = mixed + last(residual, &state.inputs, time);
+        let short = self.short(joined.clone(), &Documents::whole(batch, all));
+        let [first, second, values] = self.split(short.slice([0..batch, TAPS - 1..all, 0..3 * width]));
+        let gated = values * first;
+        for (number, row) in state.rows.iter_mut().enumerate() {
+            row.read += time;
+            assert!(row.read <= self.longest, "{} tokens, at most {}", row.read, self.longest);
+            row.recent = joined
+                .clone()
+                .slice([number..number + 1, time..all, 0..3 * width])
+                .reshape([TAPS - 1, 3 * width]);
+            let of_row = |tensor: &Tensor<3>| {
+                tensor.clone().slice([number..number + 1, 0..time, 0..width]).reshape([time, width])
+            };
+            // Without a residual convolution the input itself need not be kept.
+            for (read, new) in row.inputs.iter_mut().zip([&gated, &input]) {
+                *read = Tensor::cat(vec![read.clone(), of_row(new)], 0);
+            }
+        }
+        let convolved = |place: usize| {
+            let inputs: Vec<&Tensor<2>> = state.rows.iter().map(|row| &row.inputs[place]).collect();
+            last(&state.kernels[place], &inputs, time)
+        };
+        let mut mixed = convolved(0) * second;
+        if self.residual.is_some() {
+            mixed = mixed + convolved(1);
         }
         self.output.forward(mixed)
     }
@@ -430,16 +502,35 @@ impl MonarchMixer {
     }
 }
 
-/// The last outputs of a causal convolution of everything so far.
-fn last(convolution: &FilteredConvolution, inputs: &Tensor<3>, count: usize) -> Tensor<3> {
-    let [batch, time, width] = inputs.dims();
+/// The last outputs `[rows, count, width]` of a causal convolution of everything that rows have read, `[time, width]` each, with a
+/// kernel `[longest, width]` whose largest lag comes first.
+fn last(kernel: &Tensor<2>, inputs: &[&Tensor<2>], count: usize) -> Tensor<3> {
+    let [longest, width] = kernel.dims();
+    let of_lags = |lags: usize| kernel.clone().slice([longest - lags..longest, 0..width]);
     if count == 1 {
-        // One sum: no transform.
-        let kernel: Tensor<3> = convolution.kernel(time).flip([0]).unsqueeze();
-        return (inputs.clone() * kernel).sum_dim(1);
+        // One sum a row: no transform.
+        let sums = inputs.iter().map(|&input| (input.clone() * of_lags(input.dims()[0])).sum_dim(0));
+        return Tensor::stack(sums.collect(), 0);
     }
-    let outputs = convolution.forward(inputs.clone(), &Documents::whole(batch, time));
-    outputs.slice([0..batch, time - count..time, 0..width])
+    // The rows are documents of one row.
+    let lengths: Vec<usize> = inputs.iter().map(|input| input.dims()[0]).collect();
+    let all = lengths.iter().sum();
+    let starts: Vec<usize> = lengths
+        .iter()
+        .scan(0, |end, length| {
+            *end += length;
+            Some(*end - length)
+        })
+        .collect();
+    let documents = Documents::new(all, vec![starts.clone()]).expect("rows that have read something");
+    let packed = Tensor::cat(inputs.iter().map(|&input| input.clone()).collect(), 0);
+    let past = of_lags(lengths.iter().copied().max().unwrap_or(0)).flip([0]);
+    let outputs = long_convolution(packed.unsqueeze(), past, None, &documents).reshape([all, width]);
+    let of_row = |(start, length): (&usize, &usize)| {
+        let end = start + length;
+        outputs.clone().slice([end - count..end, 0..width])
+    };
+    Tensor::stack(starts.iter().zip(&lengths).map(of_row).collect(), 0)
 }
 
 #[cfg(test)]
@@ -455,6 +546,7 @@ mod tests {
         let filter = ImplicitFilterConfig { bands: 2, order: 4, frequency: 1.5 };
         let config = MonarchMixerConfig { longest: 12, causal, residual: true, filter };
         let mut mixer = double(config.init(WIDTH, LinearKind::Dense, 0.5, random, device));
+        assert_eq!(mixer.num_params(), config.parameters(WIDTH, LinearKind::Dense));
         let mut change = |linear: Linear| shaken(linear, random);
         mixer.input = change(mixer.input);
         mixer.output = change(mixer.output);
@@ -463,13 +555,18 @@ mod tests {
     }
 
     /// The filter by its definition, `[length][channels]`.
-    fn filter_reference(filter: &ImplicitFilter, length: usize, longest: usize) -> Vec<Vec<f64>> {
+    fn filter_reference(
+        filter: &ImplicitFilter,
+        network: &SineNetwork,
+        length: usize,
+        longest: usize,
+    ) -> Vec<Vec<f64>> {
         let frequency = values(filter.frequency.val());
         let positions = values(filter.positions.val());
         (0..length)
             .map(|t| {
                 let features = &positions[t * 5..][..5];
-                let hidden = filter.hidden.iter().fold(features.to_vec(), |x, layer| {
+                let hidden = network.hidden.iter().fold(features.to_vec(), |x, layer| {
                     affine(layer, &x).iter().zip(&frequency).map(|(y, w)| (y * w).sin()).collect()
                 });
                 let decay = |c: usize| {
@@ -477,15 +574,16 @@ mod tests {
                     (from + (0.01_f64.ln() / 0.3 - from) * c as f64 / (WIDTH - 1) as f64).abs()
                 };
                 let time = t as f64 / (longest - 1) as f64;
-                let output = affine(&filter.output, &hidden);
+                let output = affine(&network.output, &hidden);
                 output.iter().enumerate().map(|(c, y)| y * (-time * decay(c)).exp()).collect()
             })
             .collect()
     }
 
     fn convolution_reference(convolution: &FilteredConvolution, w: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let past = filter_reference(&convolution.past, w.len(), 12);
-        let future = convolution.future.as_ref().map(|filter| filter_reference(filter, w.len(), 12));
+        let filter = &convolution.filter;
+        let past = filter_reference(filter, &filter.past, w.len(), 12);
+        let future = filter.future.as_ref().map(|network| filter_reference(filter, network, w.len(), 12));
         let direct = values(convolution.direct.val());
         (0..w.len())
             .map(|t| {
@@ -574,5 +672,30 @@ mod tests {
         }
         assert_close(&values(Tensor::cat(parts, 1)), &whole, 1e-12);
         assert_eq!(state.select(&[1, 1, 0]).rows(), 3);
+    }
+
+    #[test]
+    fn rows_that_have_read_unequally_many_tokens_go_on_together() {
+        let device = Device::flex();
+        let mut random = Sequence::new(4);
+        let mixer = mixer(true, &mut random, &device);
+        let rows: [Tensor<3>; 2] = [3, 8].map(|time| draw([1, time, WIDTH], &mut random, &device));
+        let states = rows.clone().map(|row| {
+            let mut state = mixer.state(1, &device);
+            mixer.extend(row, &mut state);
+            state
+        });
+        let mut state = MonarchMixerState::join(states.to_vec()).select(&[1, 0]);
+        let next: Tensor<3> = draw([2, 3, WIDTH], &mut random, &device);
+        let given = [0..2, 2..3].map(|times| mixer.extend(next.clone().slice(s![.., times, ..]), &mut state));
+        let given = Tensor::cat(given.to_vec(), 1);
+        for (place, row) in [1, 0].into_iter().enumerate() {
+            let own = next.clone().slice(s![place..place + 1, .., ..]);
+            let time = rows[row].dims()[1];
+            let whole =
+                mixer.forward(Tensor::cat(vec![rows[row].clone(), own], 1), &Documents::whole(1, time + 3));
+            let expected = values(whole.slice(s![.., time.., ..]));
+            assert_close(&values(given.clone().slice(s![place..place + 1, .., ..])), &expected, 1e-12);
+        }
     }
 }

@@ -35,6 +35,22 @@ impl Sample {
     pub fn of(text: impl Into<String>) -> Self {
         Sample { text: text.into(), finish: Finish::Stop, tokens: None }
     }
+
+    /// The natural logarithm of the probability of the whole text, where those of its tokens are known.
+    pub fn log_likelihood(&self) -> Option<f64> {
+        let tokens = self.tokens.as_ref()?;
+        Some(tokens.iter().map(|token| token.log_probability).sum())
+    }
+
+    /// Whether each token is the likeliest one at its place, where alternatives are known.
+    pub fn is_likeliest(&self) -> bool {
+        self.tokens.as_ref().is_some_and(|tokens| {
+            tokens.iter().all(|token| {
+                let mut others = token.alternatives.iter();
+                !token.alternatives.is_empty() && others.all(|(_, other)| *other <= token.log_probability)
+            })
+        })
+    }
 }
 
 /// Why a sample ends.

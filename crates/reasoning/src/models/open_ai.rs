@@ -119,7 +119,7 @@ impl OpenAiModel {
     async fn exchange(&self, request: &Request) -> Result<Vec<u8>, Failure> {
         let path = match request.prompt {
             Prompt::Chat(_) => "chat/completions",
-            Prompt::Completion(_) => "completions",
+            Prompt::Completion(_) | Prompt::Continuations { .. } => "completions",
         };
         let mut message = self.client.post(format!("{}/{path}", self.identity.endpoint));
         if let Some(key) = &self.key {
@@ -286,8 +286,20 @@ fn body(model: &Identity, request: &Request) -> Value {
             put("logprobs", request.log_probabilities.map(Value::from));
             put("max_tokens", sampling.max_tokens.map(Value::from));
         }
+        Prompt::Continuations { context, .. } => {
+            let texts: Vec<String> =
+                asked_continuations(request).iter().map(|text| format!("{context}{text}")).collect();
+            put(
+                "prompt",
+                Some(if let [only] = texts.as_slice() { only.as_str().into() } else { texts.into() }),
+            );
+            put("echo", Some(true.into()));
+            put("logprobs", Some(request.log_probabilities.unwrap_or(1).into()));
+            put("max_tokens", sampling.max_tokens.map(Value::from));
+        }
     }
-    put("n", (request.samples > 1).then(|| request.samples.into()));
+    let is_written = !matches!(request.prompt, Prompt::Continuations { .. });
+    put("n", (is_written && request.samples > 1).then(|| request.samples.into()));
     put("temperature", sampling.temperature.map(Value::from));
     put("top_p", sampling.top_p.map(Value::from));
     put("stop", (!sampling.stop.is_empty()).then(|| sampling.stop.clone().into()));
@@ -418,6 +430,9 @@ struct LogProbabilities {
     token_logprobs: Option<Vec<Option<f64>>>,
     #[serde(default)]
     top_logprobs: Option<Vec<Option<Map<String, Value>>>>,
+    /// Where each token begins, in characters.
+    #[serde(default)]
+    text_offset: Option<Vec<usize>>,
 }
 
 #[derive(Deserialize)]
@@ -434,6 +449,14 @@ struct Alternative {
     logprob: f64,
 }
 
+/// The continuations that a request asks for: those with the numbers of its samples.
+fn asked_continuations(request: &Request) -> &[String] {
+    let Prompt::Continuations { continuations, .. } = &request.prompt else { return &[] };
+    let first = request.first_sample.min(continuations.len());
+    let end = first.saturating_add(request.samples).min(continuations.len());
+    &continuations[first..end]
+}
+
 /// Reads a reply to `request`, samples in the order of their indices, and no more than were asked for.
 pub(super) fn read(request: &Request, reply: &[u8]) -> Result<Answer, Failure> {
     let unreadable = |message: String| Failure::new(FailureKind::Unreadable, message);
@@ -444,7 +467,16 @@ pub(super) fn read(request: &Request, reply: &[u8]) -> Result<Answer, Failure> {
     let mut choices = reply.choices;
     choices.sort_by_key(|choice| choice.index);
     choices.truncate(request.samples);
-    let samples = choices.into_iter().map(sample).collect::<Result<_, _>>().map_err(unreadable)?;
+    let samples = match &request.prompt {
+        Prompt::Continuations { context, .. } => (choices.into_iter().zip(asked_continuations(request)))
+            .map(|(choice, text)| continuation(choice, context, text))
+            .collect::<Result<_, _>>()
+            // The same server would say the same again.
+            .map_err(|message| Failure::new(FailureKind::Rejected, message))?,
+        Prompt::Chat(_) | Prompt::Completion(_) => {
+            choices.into_iter().map(sample).collect::<Result<_, _>>().map_err(unreadable)?
+        }
+    };
     let usage = reply
         .usage
         .map(|usage| Usage { input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens });
@@ -494,4 +526,66 @@ fn tokens(given: LogProbabilities) -> Option<Vec<Token>> {
             Some(Token { text, log_probability: log_probability?, alternatives: others })
         })
         .collect()
+}
+
+/// A continuation in the echo of a prompt: its tokens are those that end behind the context, white space at whose end counts as
+/// the continuation's. Special tokens may stand before the context, and a token that had to be written behind it.
+fn continuation(choice: Choice, context: &str, text: &str) -> Result<Sample, String> {
+    const NO_ECHO: &str = "the server does not give log-probabilities of the prompt: completions with `echo` and \
+        `logprobs` are needed";
+    let given = choice.logprobs.ok_or(NO_ECHO)?;
+    let (texts, values) = given.tokens.zip(given.token_logprobs).ok_or(NO_ECHO)?;
+    if texts.len() != values.len() {
+        return Err("there are not as many log-probabilities as tokens".into());
+    }
+    let prompt = format!("{context}{text}");
+    let kept = prompt.len() - context.trim_end().len();
+    let tokens = match echoed(&texts, &prompt, kept) {
+        Some(range) => range,
+        None => {
+            // Tokens that hold a part of a character are not written as text: only their places tell.
+            let starts = given.text_offset.filter(|starts| starts.len() == texts.len()).ok_or(NO_ECHO)?;
+            let (begin, end) = (context.trim_end().chars().count(), prompt.chars().count());
+            let first = starts.partition_point(|start| *start <= begin).saturating_sub(1);
+            let exact = starts.get(first).is_some_and(|start| *start == begin);
+            let first = if exact { starts.partition_point(|start| *start < begin) } else { first };
+            first..starts.partition_point(|start| *start < end)
+        }
+    };
+    if tokens.is_empty() {
+        return Err(NO_ECHO.into());
+    }
+    let others = given.top_logprobs.unwrap_or_default();
+    let token = |at: usize| {
+        let alternatives = others.get(at).cloned().flatten().unwrap_or_default();
+        let mut alternatives: Vec<(String, f64)> =
+            alternatives.into_iter().filter_map(|(text, value)| Some((text, value.as_f64()?))).collect();
+        alternatives.sort_by(|left, right| right.1.total_cmp(&left.1));
+        let log_probability = values[at].ok_or("a token of the continuation has no log-probability")?;
+        Ok::<_, String>(Token { text: texts[at].clone(), log_probability, alternatives })
+    };
+    let tokens = tokens.map(token).collect::<Result<_, _>>()?;
+    Ok(Sample { text: text.into(), finish: Finish::Stop, tokens: Some(tokens) })
+}
+
+/// The tokens that hold the last `kept` bytes of the prompt, if the tokens without some last ones spell it out.
+fn echoed(texts: &[String], prompt: &str, kept: usize) -> Option<std::ops::Range<usize>> {
+    let spelled: String = texts.concat();
+    let mut end = spelled.len();
+    let mut written = texts.len();
+    // The one token that was written, and perhaps one that ends the text.
+    for _ in 0..3 {
+        if spelled[..end].ends_with(prompt) && texts[..written].last().is_some_and(|last| !last.is_empty()) {
+            let mut left = kept;
+            let mut first = written;
+            while left > 0 && first > 0 {
+                first -= 1;
+                left = left.saturating_sub(texts[first].len());
+            }
+            return Some(first..written);
+        }
+        written = written.checked_sub(1)?;
+        end -= texts[written].len();
+    }
+    None
 }

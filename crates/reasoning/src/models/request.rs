@@ -32,6 +32,18 @@ impl Request {
         Request::of(Prompt::Completion(text.into()))
     }
 
+    /// How likely these continuations of a text are: sample `i` is continuation `i` with the log-probabilities of its tokens.
+    /// Nothing is written.
+    pub fn continuations(context: impl Into<String>, continuations: impl Into<Vec<String>>) -> Self {
+        let continuations = continuations.into();
+        let samples = continuations.len();
+        let prompt = Prompt::Continuations { context: context.into(), continuations };
+        // Most servers insist on writing a token; it is not looked at.
+        let sampling = Sampling { temperature: Some(0.0), max_tokens: Some(1), ..Sampling::default() };
+        // The likeliest token at each place tells whether a continuation is what the model would write.
+        Request { samples, sampling, log_probabilities: Some(1), ..Request::of(prompt) }
+    }
+
     fn of(prompt: Prompt) -> Self {
         Request {
             prompt,
@@ -61,20 +73,30 @@ pub enum Prompt {
     Chat(Vec<Message>),
     /// A text, to be continued.
     Completion(String),
+    /// A text with continuations that are there already, to be read and not written: see [`Request::continuations`].
+    Continuations {
+        /// The text.
+        context: String,
+        /// What may follow it, each with the white space before it.
+        continuations: Vec<String>,
+    },
 }
 
 impl Prompt {
     /// The texts of the prompt, in order.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        let (messages, text) = match self {
-            Prompt::Chat(messages) => (messages.as_slice(), None),
-            Prompt::Completion(text) => (&[][..], Some(text.as_str())),
+        let (messages, text, continuations) = match self {
+            Prompt::Chat(messages) => (messages.as_slice(), None, &[][..]),
+            Prompt::Completion(text) => (&[][..], Some(text.as_str()), &[][..]),
+            Prompt::Continuations { context, continuations } => {
+                (&[][..], Some(context.as_str()), continuations.as_slice())
+            }
         };
         let parts = messages.iter().flat_map(|message| &message.content).filter_map(|part| match part {
             Part::Text(text) => Some(text.as_str()),
             Part::Image(_) => None,
         });
-        parts.chain(text)
+        parts.chain(text).chain(continuations.iter().map(String::as_str))
     }
 
     /// The number of images in the prompt.
@@ -85,7 +107,7 @@ impl Prompt {
                 .flat_map(|message| &message.content)
                 .filter(|part| matches!(part, Part::Image(_)))
                 .count(),
-            Prompt::Completion(_) => 0,
+            Prompt::Completion(_) | Prompt::Continuations { .. } => 0,
         }
     }
 
@@ -93,7 +115,7 @@ impl Prompt {
     pub fn last_text(&self) -> String {
         match self {
             Prompt::Chat(messages) => messages.last().map(Message::text).unwrap_or_default(),
-            Prompt::Completion(text) => text.clone(),
+            Prompt::Completion(text) | Prompt::Continuations { context: text, .. } => text.clone(),
         }
     }
 }

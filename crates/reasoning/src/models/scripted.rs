@@ -12,7 +12,9 @@ use std::time::Duration;
 use regex::Regex;
 use serde::Deserialize;
 
-use super::{Answer, Failure, FailureKind, Finish, Identity, Model, Request, Sample, Sending, Usage};
+use super::{
+    Answer, Failure, FailureKind, Finish, Identity, Model, Prompt, Request, Sample, Sending, Token, Usage,
+};
 use crate::random::Stream;
 
 /// A model that answers by rules.
@@ -72,7 +74,8 @@ impl ScriptedModel {
     /// seed = 1                    # default: 0
     /// latency = 0.02              # the median in seconds; default: 0
     /// spread = 0.5                # of the logarithm of the latency; default: 0
-    /// answers = "answers.jsonl"   # lines {"prompt": ..., "answers": [...]}, found by the whole text of the last message
+    /// answers = "answers.jsonl"   # lines {"prompt": ..., "answers": [...]}, found by the whole text of the last message;
+    ///                             # with "likelihoods" instead where continuations are asked for
     ///
     /// [faults]                    # probabilities that a try fails in this way
     /// rate-limited = 0.01
@@ -85,6 +88,10 @@ impl ScriptedModel {
     /// [[rule]]
     /// matches = "^Prove"          # a regular expression
     /// fails = "content-filter"
+    ///
+    /// [[rule]]
+    /// contains = "Which is it?"
+    /// likelihoods = [-1.5, -0.3]  # the log-likelihood of each continuation that is asked for
     ///
     /// [[rule]]                    # no condition: everything else
     /// answers = ["I do not know."]
@@ -104,6 +111,7 @@ impl ScriptedModel {
         hasher.update(text.as_bytes());
 
         let mut lines: HashMap<String, Vec<String>> = HashMap::new();
+        let mut likelihoods: HashMap<String, Vec<f64>> = HashMap::new();
         if let Some(answers) = &file.answers {
             let answers = path.parent().unwrap_or(Path::new("")).join(answers);
             let text = read(&answers)?;
@@ -111,10 +119,16 @@ impl ScriptedModel {
             for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
                 let line: Line = serde_json::from_str(line)
                     .map_err(|error| invalid(&answers, format!("line {}: {error}", number + 1)))?;
-                if line.answers.is_empty() {
-                    return Err(invalid(&answers, format!("line {}: `answers` is empty", number + 1)));
+                match (line.answers, line.likelihoods) {
+                    (Some(texts), None) if !texts.is_empty() => drop(lines.insert(line.prompt, texts)),
+                    (None, Some(values)) if !values.is_empty() => {
+                        drop(likelihoods.insert(line.prompt, values))
+                    }
+                    _ => {
+                        let message = "expected `answers` or `likelihoods`, not empty";
+                        return Err(invalid(&answers, format!("line {}: {message}", number + 1)));
+                    }
                 }
-                lines.insert(line.prompt, line.answers);
             }
         }
         let rules: Vec<Rule> = (file.rule.into_iter().enumerate())
@@ -142,17 +156,23 @@ impl ScriptedModel {
         });
         let mut model = ScriptedModel::new(name, move |request, index| {
             let asked = request.prompt.last_text();
+            if let Prompt::Continuations { continuations, .. } = &request.prompt {
+                return likelihood(likelihoods.get(&asked), &rules, &asked, &continuations[index], index);
+            }
             if let Some(answers) = lines.get(&asked) {
                 return Ok(Sample::of(&answers[index % answers.len()]));
             }
-            match rules.iter().find(|rule| rule.fits(&asked)) {
-                Some(Rule { outcome: Ok((answers, finish)), .. }) => Ok(Sample {
+            let written = |rule: &&Rule| !matches!(rule.outcome, Outcome::Likelihoods(_));
+            match rules.iter().filter(written).find(|rule| rule.fits(&asked)).map(|rule| &rule.outcome) {
+                Some(Outcome::Answers(answers, finish)) => Ok(Sample {
                     text: answers[index % answers.len()].clone(),
                     finish: finish.clone(),
                     tokens: None,
                 }),
-                Some(Rule { outcome: Err(kind), .. }) => Err(Failure::new(*kind, "as the script says")),
-                None => Err(Failure::new(FailureKind::Rejected, "the script has no rule for this prompt")),
+                Some(Outcome::Fails(kind)) => Err(Failure::new(*kind, "as the script says")),
+                Some(Outcome::Likelihoods(_)) | None => {
+                    Err(Failure::new(FailureKind::Rejected, "the script has no rule for this prompt"))
+                }
             }
         });
         model.identity.revision = Some(hasher.finalize().to_hex().to_string());
@@ -165,7 +185,9 @@ impl ScriptedModel {
         let mut usage = Usage { input_tokens: request.prompt.texts().map(tokens).sum(), output_tokens: 0 };
         for index in 0..request.samples {
             let mut sample = (self.script)(request, request.first_sample + index)?;
-            cut(&mut sample, request);
+            if !matches!(request.prompt, Prompt::Continuations { .. }) {
+                cut(&mut sample, request);
+            }
             usage.output_tokens += tokens(&sample.text);
             samples.push(sample);
         }
@@ -254,6 +276,7 @@ struct RuleTable {
     contains: Option<String>,
     matches: Option<String>,
     answers: Option<Vec<String>>,
+    likelihoods: Option<Vec<f64>>,
     finish: Option<Finish>,
     fails: Option<String>,
 }
@@ -261,24 +284,41 @@ struct RuleTable {
 #[derive(Deserialize)]
 struct Line {
     prompt: String,
-    answers: Vec<String>,
+    answers: Option<Vec<String>>,
+    likelihoods: Option<Vec<f64>>,
 }
 
 struct Rule {
     contains: Option<String>,
     matches: Option<Regex>,
-    outcome: Result<(Vec<String>, Finish), FailureKind>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Answers(Vec<String>, Finish),
+    Likelihoods(Vec<f64>),
+    Fails(FailureKind),
 }
 
 impl Rule {
     fn new(table: RuleTable) -> Result<Self, String> {
         let matches =
             table.matches.as_deref().map(Regex::new).transpose().map_err(|error| error.to_string())?;
-        let outcome = match (table.answers, table.fails) {
-            (Some(answers), None) if !answers.is_empty() => Ok((answers, table.finish.unwrap_or_default())),
-            (None, Some(name)) => Err(FailureKind::from_name(&name)
-                .ok_or_else(|| format!("no kind of failure is called `{name}`"))?),
-            _ => return Err("needs either `answers`, not empty, or `fails`".into()),
+        let outcome = match (table.answers, table.likelihoods, table.fails) {
+            (Some(answers), None, None) if !answers.is_empty() => {
+                Outcome::Answers(answers, table.finish.unwrap_or_default())
+            }
+            (None, Some(values), None) if !values.is_empty() => {
+                if let Some(wrong) = values.iter().find(|value| !(value.is_finite() && **value <= 0.0)) {
+                    return Err(format!("{wrong} is no logarithm of a probability"));
+                }
+                Outcome::Likelihoods(values)
+            }
+            (None, None, Some(name)) => Outcome::Fails(
+                FailureKind::from_name(&name)
+                    .ok_or_else(|| format!("no kind of failure is called `{name}`"))?,
+            ),
+            _ => return Err("needs one of `answers` and `likelihoods`, not empty, and `fails`".into()),
         };
         Ok(Rule { contains: table.contains, matches, outcome })
     }
@@ -287,6 +327,29 @@ impl Rule {
         self.contains.as_ref().is_none_or(|text| asked.contains(text))
             && self.matches.as_ref().is_none_or(|regex| regex.is_match(asked))
     }
+}
+
+/// A continuation with its log-likelihood, known or by the first rule that fits and has any, as that of a single token.
+fn likelihood(
+    known: Option<&Vec<f64>>,
+    rules: &[Rule],
+    asked: &str,
+    text: &str,
+    index: usize,
+) -> Result<Sample, Failure> {
+    let is_meant = |rule: &&Rule| !matches!(rule.outcome, Outcome::Answers(..)) && rule.fits(asked);
+    let values = match (known, rules.iter().find(is_meant).map(|rule| &rule.outcome)) {
+        (Some(values), _) | (None, Some(Outcome::Likelihoods(values))) => values,
+        (None, Some(Outcome::Fails(kind))) => return Err(Failure::new(*kind, "as the script says")),
+        (None, _) => {
+            let message = "the script has no likelihoods for this prompt";
+            return Err(Failure::new(FailureKind::Rejected, message));
+        }
+    };
+    let log_probability = values[index % values.len()];
+    let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let token = Token { text: text.into(), log_probability, alternatives: vec![(String::new(), best)] };
+    Ok(Sample { tokens: Some(vec![token]), ..Sample::of(text) })
 }
 
 /// Tokens of a text: four characters each.

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::carp::{Accuracy, ExpressionScores};
+use super::options::{OptionScores, OptionTally};
 use super::{Grader, Record, Trajectories, Verdict};
 use crate::statistics::Interval;
 use crate::statistics::interval::{Share, bootstrap, clustered_standard_error, mean, student_t, wilson};
@@ -45,6 +46,9 @@ pub struct Metrics {
     pub at: Vec<ScoreAt>,
     /// Scores by category.
     pub categories: BTreeMap<String, Category>,
+    /// Scores by likelihood, where options were scored and nothing was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<OptionScores>,
     /// How far solutions come, where the expressions of the worked ones are annotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expressions: Option<ExpressionScores>,
@@ -119,6 +123,7 @@ pub struct Tally {
     categories: BTreeMap<String, BTreeMap<String, Vec<u32>>>,
     /// The sums of maj@k for k = 1 ..; as long as the shortest record.
     votes: Option<Vec<f64>>,
+    options: OptionTally,
     expressions: Vec<Accuracy>,
     trajectories: Trajectories,
 }
@@ -148,6 +153,7 @@ impl Tally {
                 count.right += usize::from(grade.verdict == Verdict::Right);
             }
         }
+        self.options.add(record);
         self.expressions.extend(record.grades.iter().filter_map(|grade| grade.expressions.clone()));
         self.trajectories.add(record);
         for (category, value) in &record.categories {
@@ -199,6 +205,7 @@ impl Tally {
             rules: self.rules.clone(),
             at: self.at(),
             categories,
+            options: self.options.scores(self.shares.len()),
             expressions: ExpressionScores::of(&self.expressions),
             trajectories: (self.trajectories.replies > 0).then(|| self.trajectories.clone()),
         }

@@ -26,6 +26,7 @@ pub(super) fn suite() -> Suite {
         fetch: "the file benchmark.jsonl that the recipe aops-live makes (mathesis make), or one with the fields id, question, \
                 answer, date and level, into the folder aops-live"
             .into(),
+        needs_data: true,
         settings: vec![
             // As in the evaluation of Qwen2.5-Math, which the publication uses.
             setting("mode", "qwen25", Kind::One(modes), "the rules by which answers are found and compared"),
@@ -58,7 +59,7 @@ fn load(source: &mut Source, settings: &Settings) -> Result<Data, SuiteError> {
     };
     let options = Options { budget: settings.budget(), ..Options::of(settings.mode()) };
     let problems = source.read("benchmark", None, |row| problem(row, &windows, released, &options))?;
-    Ok(Data { problems: problems.into_iter().flatten().collect(), exemplars: Vec::new() })
+    Ok(Data { problems: problems.into_iter().flatten().collect(), ..Data::default() })
 }
 
 /// The problem of a row; none outside the windows.

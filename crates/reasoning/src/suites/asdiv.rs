@@ -17,6 +17,7 @@ pub(super) fn suite() -> Suite {
         fetch: "ASDiv.xml and, for the arithmetic subset, the folder nfolds-asdiv-a \
                 (github.com/chaochun/nlu-asdiv-dataset) into the folder asdiv"
             .into(),
+        needs_data: true,
         settings: vec![Setting {
             key: "subset",
             default: "all",
@@ -57,7 +58,7 @@ fn load(source: &mut Source, settings: &Settings) -> Result<Data, SuiteError> {
             Err(message) => source.reject(origin, message),
         }
     }
-    Ok(Data { problems, exemplars: Vec::new() })
+    Ok(Data { problems, ..Data::default() })
 }
 
 /// A blank and a unit in parentheses; -(1/3) has no blank.

@@ -74,6 +74,7 @@ pub fn read(path: &Path) -> Result<Suite, SuiteError> {
         about: format!("{} ({licence})", file.about),
         folders: Vec::new(),
         fetch: format!("the files that {} names", path.display()),
+        needs_data: false,
         settings: Vec::new(),
         strategies,
         answer_form: ANSWER_LINE,
@@ -99,7 +100,7 @@ fn load(file: &File, folder: &Path, source: &mut Source) -> Result<Data, SuiteEr
         })?,
         None => Vec::new(),
     };
-    Ok(Data { problems, exemplars })
+    Ok(Data { problems, exemplars, ..Data::default() })
 }
 
 fn problem(file: &File, row: &Row) -> Result<Problem, String> {

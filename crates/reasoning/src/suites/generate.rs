@@ -3,7 +3,7 @@
 use crate::models::calls::{Calls, Spending, Stop};
 use crate::models::{Message, Request, Sampling};
 
-use super::{Data, Problem, Prompter, Record, Reply, SuiteError};
+use super::{Data, Problem, Procedure, Prompter, Record, Reply, SuiteError, options};
 
 /// The replies to an item and their cost; no replies where the calls have stopped.
 type Replied = (Option<Vec<Reply>>, Spending);
@@ -39,8 +39,19 @@ pub fn items<'a>(
                 Some(dialogue) => dialogue.opening(problem, &prompt),
                 None => vec![Message::user(&prompt)],
             };
-            let messages = [system.clone(), opening].concat();
-            let request = Request::chat(messages).sampled(sampling.clone()).times(samples);
+            let request = match prompter.procedure() {
+                Procedure::Options => {
+                    let texts = problem.options.iter().map(|option| option.continuation.clone());
+                    Request::continuations(&prompt, texts.collect::<Vec<_>>())
+                }
+                Procedure::Completion => {
+                    Request::completion(&prompt).sampled(sampling.clone()).times(samples)
+                }
+                Procedure::Reply | Procedure::Program | Procedure::Dialogue(_) => {
+                    let messages = [system.clone(), opening].concat();
+                    Request::chat(messages).sampled(sampling.clone()).times(samples)
+                }
+            };
             Ok(Item { problem, prompt, system, request })
         })
         .collect()
@@ -79,6 +90,10 @@ pub fn generate(
 async fn replies(calls: &Calls, item: &Item<'_>, prompter: &Prompter) -> Replied {
     let Some(dialogue) = prompter.dialogue() else {
         let answers = calls.ask(&item.request).await;
+        if let Procedure::Options = prompter.procedure() {
+            let reply = options::reply(item.problem, &answers.outcomes);
+            return (reply.map(|reply| vec![reply]), answers.spent);
+        }
         return (answers.outcomes.iter().map(Reply::of).collect(), answers.spent);
     };
     let samples = (0..item.request.samples).map(|sample| dialogue.solve(calls, item, sample));

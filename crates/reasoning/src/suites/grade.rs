@@ -1,12 +1,15 @@
 //! The second stage: judge the replies of a record. No model is asked.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::carp::{Accuracy, Solution};
+use super::lm_eval::Task;
+use super::options::{self, Length};
 use super::trajectory::Form;
 use super::{Ending, Record, Reply};
 use crate::answers::{self, Language, Mode, Options};
@@ -21,6 +24,9 @@ pub struct Grader {
     pub mode: Mode,
     /// The time for one comparison in the strict mode.
     pub budget: Duration,
+    /// The rules of an imported task, which take the place of these.
+    #[serde(skip)]
+    pub task: Option<Arc<Task>>,
 }
 
 /// What became of a reply. The denominator of every score is all of them.
@@ -90,12 +96,15 @@ impl Grader {
     /// The rules of a mode, with a second for a comparison: time enough for the verdict not to depend on how busy the
     /// machine is.
     pub fn new(mode: Mode) -> Self {
-        Grader { mode, budget: Duration::from_secs(1) }
+        Grader { mode, budget: Duration::from_secs(1), task: None }
     }
 
     /// Which grader this is: grades of one name are reproducible.
     pub fn name(&self) -> String {
-        format!("{} {VERSION}", self.mode.name())
+        match &self.task {
+            Some(task) => format!("lm-eval {} {VERSION}", task.name),
+            None => format!("{} {VERSION}", self.mode.name()),
+        }
     }
 
     fn options(&self, language: Option<Language>) -> Options {
@@ -104,6 +113,12 @@ impl Grader {
 
     /// Judges a reply.
     pub fn grade(&self, reference: &str, language: Option<Language>, reply: &Reply) -> Grade {
+        if !reply.options.is_empty() {
+            return likeliest_option(reply);
+        }
+        if let Some(task) = &self.task {
+            return task.grade(reference, reply);
+        }
         let options = self.options(language);
         // Where a strategy came to its answer by other ways than a text, the text is not looked at.
         let found = match (reply.ending, &reply.trajectory) {
@@ -153,7 +168,29 @@ impl Grader {
 
     /// Whether two answers found in replies to one problem are equal, for votes.
     pub(super) fn agree(&self, first: &str, second: &str, language: Option<Language>) -> bool {
-        answers::check(first, second, &self.options(language)).is_equal()
+        match &self.task {
+            Some(_) => first == second,
+            None => answers::check(first, second, &self.options(language)).is_equal(),
+        }
+    }
+}
+
+/// The judgement where the likeliest option is the answer.
+fn likeliest_option(reply: &Reply) -> Grade {
+    let is_right = options::is_right(&reply.options, Length::One);
+    let (rule, reason) = match (reply.options.len(), is_right) {
+        (1, true) => ("likeliest text", "each token is the likeliest one"),
+        (1, false) => ("likeliest text", "another token is likelier"),
+        (_, true) => ("likeliest option", "a right option is the likeliest one"),
+        (_, false) => ("likeliest option", "a wrong option is the likeliest one"),
+    };
+    Grade {
+        verdict: if is_right { Verdict::Right } else { Verdict::Wrong },
+        answer: options::likeliest(&reply.options, Length::One).map(|option| option.label.clone()),
+        rule: Some(rule.into()),
+        span: None,
+        reason: reason.into(),
+        expressions: None,
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn suite() -> Suite {
         fetch: "train and test of GSM8K, as train.jsonl and test.jsonl (github.com/openai/grade-school-math) or Parquet \
                 (openai/gsm8k on Hugging Face), into the folder gsm8k"
             .into(),
+        needs_data: true,
         settings: vec![Setting {
             key: "split",
             default: "test",
@@ -32,7 +33,7 @@ fn load(source: &mut Source, settings: &Settings) -> Result<Data, SuiteError> {
     let split = settings.get("split");
     let problems = source.read(split, None, |row| problem(split, row))?;
     let exemplars = if source.has("train") { source.read("train", None, exemplar)? } else { Vec::new() };
-    Ok(Data { problems, exemplars })
+    Ok(Data { problems, exemplars, ..Data::default() })
 }
 
 /// The solution and, behind `####`, the answer without thousands separators.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{Ending, Record, RecordError, Reply, Verdict};
 
 /// It goes up when the form of the file changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Where the records of a run are, and what is known of them without reading them.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,13 +44,30 @@ pub struct Index {
     /// The rule of each sample: 0: none, else its place among the names from 1.
     rules: Vec<u32>,
     reply_lengths: Vec<u32>,
+    /// How long the calls of each record took, in seconds; negative where that is not known.
+    seconds: Vec<f32>,
 }
 
-/// What tells whether a file has changed.
+/// What tells whether the records, or the times beside them, have changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     bytes: u64,
     nanoseconds: u64,
+    times: Option<(u64, u64)>,
+}
+
+/// A line of the times beside the records of a run, in the order of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// The name of the problem.
+    pub id: String,
+    /// How long the calls took that the replies came from, all together, in seconds: from sending to the whole reply.
+    pub seconds: f64,
+}
+
+impl Timing {
+    /// The file of the times, beside the records. They are apart, so that the same replies give the same records.
+    pub const FILE: &str = "timings.jsonl";
 }
 
 /// What numbers in the columns stand for.
@@ -86,6 +103,8 @@ pub struct Entry<'a> {
     pub categories: Vec<(&'a str, &'a str)>,
     /// A digest of the replies.
     pub replies: u64,
+    /// How long its calls took in seconds, where that is known.
+    pub seconds: Option<f32>,
 }
 
 impl Entry<'_> {
@@ -109,6 +128,8 @@ pub struct Filter {
     pub categories: BTreeMap<String, Vec<String>>,
     /// Shares of right samples, ends included.
     pub scores: Option<(f64, f64)>,
+    /// The time of the calls in seconds, ends included; records whose time is not known are not among them.
+    pub seconds: Option<(f64, f64)>,
 }
 
 /// In which order.
@@ -123,6 +144,8 @@ pub enum Order {
     Score,
     /// By the longest reply, longest first.
     Length,
+    /// By the time of the calls, longest first.
+    Time,
 }
 
 /// How many records or samples there are of each kind.
@@ -136,6 +159,8 @@ pub struct Facets {
     pub categories: Vec<(String, Vec<(String, usize)>)>,
     /// The longest reply, in bytes.
     pub longest: u32,
+    /// The longest time of the calls of a record, in seconds, if any is known.
+    pub slowest: Option<f32>,
 }
 
 /// What a search has found.
@@ -230,6 +255,7 @@ impl Index {
                 index.push(brief?, &mut interned);
             }
         }
+        index.seconds = times(path, &index);
         Ok(index)
     }
 
@@ -248,6 +274,7 @@ impl Index {
             verdicts: Vec::new(),
             rules: Vec::new(),
             reply_lengths: Vec::new(),
+            seconds: Vec::new(),
         }
     }
 
@@ -329,7 +356,12 @@ impl Index {
                 })
                 .collect(),
             replies: self.replies[number],
+            seconds: self.time_of(number),
         }
+    }
+
+    fn time_of(&self, number: usize) -> Option<f32> {
+        self.seconds.get(number).copied().filter(|seconds| *seconds >= 0.0)
     }
 
     /// The numbers of the records that a filter chooses, in an order.
@@ -357,6 +389,9 @@ impl Index {
             let score = || share_right(&self.verdicts[self.samples_of(number)]);
             categories.iter().all(|(column, values)| values[column.map_or(0, |c| c[number] as usize)])
                 && filter.scores.is_none_or(|(low, high)| (low..=high).contains(&score()))
+                && filter.seconds.is_none_or(|(low, high)| {
+                    self.time_of(number).is_some_and(|seconds| (low..=high).contains(&f64::from(seconds)))
+                })
                 && (!by_sample || self.samples_of(number).any(fits))
         };
         let mut numbers: Vec<u32> = (0..self.len() as u32).filter(is_chosen).collect();
@@ -376,6 +411,10 @@ impl Index {
                 numbers.sort_by(|a, b| share_right(verdicts_of(*a)).total_cmp(&share_right(verdicts_of(*b))))
             }
             Order::Length => numbers.sort_by_key(longest),
+            Order::Time => {
+                let time = |number: u32| self.time_of(number as usize).unwrap_or(-1.0);
+                numbers.sort_by(|a, b| time(*b).total_cmp(&time(*a)));
+            }
         }
         numbers
     }
@@ -412,6 +451,7 @@ impl Index {
             rules,
             categories,
             longest: self.reply_lengths.iter().copied().max().unwrap_or(0),
+            slowest: self.seconds.iter().copied().filter(|seconds| *seconds >= 0.0).max_by(f32::total_cmp),
         }
     }
 
@@ -512,6 +552,7 @@ impl Index {
         put(&mut body, &self.verdicts, |verdict| [verdict as u8]);
         put(&mut body, &self.rules, u32::to_le_bytes);
         put(&mut body, &self.reply_lengths, u32::to_le_bytes);
+        put(&mut body, &self.seconds, f32::to_le_bytes);
         body.extend_from_slice(self.ids.as_bytes());
         let head = Head {
             version: VERSION,
@@ -565,6 +606,7 @@ impl Index {
         index.verdicts = take(body, samples, verdict)?;
         index.rules = take(body, samples, u32::from_le_bytes)?;
         index.reply_lengths = take(body, samples, u32::from_le_bytes)?;
+        index.seconds = take(body, records, f32::from_le_bytes)?;
         index.ids = std::str::from_utf8(body).ok()?.to_string();
         index.names = head.names;
         Some(index)
@@ -584,12 +626,33 @@ const LONGEST_HEAD: u64 = 1 << 30;
 
 impl Stamp {
     fn of(path: &Path) -> Result<Self, RecordError> {
-        let failed = |error| RecordError::File(path.display().to_string(), error);
-        let metadata = std::fs::metadata(path).map_err(failed)?;
-        let modified = metadata.modified().map_err(failed)?;
-        let nanoseconds = modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
-        Ok(Stamp { bytes: metadata.len(), nanoseconds })
+        let of = |path: &Path| {
+            let metadata = std::fs::metadata(path)?;
+            let modified = metadata.modified()?;
+            let nanoseconds = modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+            Ok((metadata.len(), nanoseconds))
+        };
+        let (bytes, nanoseconds) =
+            of(path).map_err(|error| RecordError::File(path.display().to_string(), error))?;
+        Ok(Stamp { bytes, nanoseconds, times: of(&path.with_file_name(Timing::FILE)).ok() })
     }
+}
+
+/// The times beside a file of records, for each of these. Without such a file, and where a line is none or of another record, the
+/// time is not known: they are not worth an error.
+fn times(records: &Path, index: &Index) -> Vec<f32> {
+    let mut seconds = vec![-1.0; index.len()];
+    let Ok(file) = File::open(records.with_file_name(Timing::FILE)) else { return seconds };
+    for (number, line) in BufReader::with_capacity(1 << 20, file).split(b'\n').enumerate().take(index.len()) {
+        let Ok(line) = line else { break };
+        if let Ok(timing) = serde_json::from_slice::<Timing>(&line)
+            && timing.id == index.id(number)
+            && timing.seconds >= 0.0
+        {
+            seconds[number] = timing.seconds as f32;
+        }
+    }
+    seconds
 }
 
 /// The places of names that have occurred, while an index is made.
@@ -771,6 +834,28 @@ mod tests {
         assert_eq!(facets.categories[0].1, [("halves".into(), 2), ("others".into(), 2), (String::new(), 1)]);
         assert!(facets.rules.contains(&("box".into(), 4, 3)), "{:?}", facets.rules);
         assert!(index.read(5).is_err());
+    }
+
+    #[test]
+    fn times_stand_beside_the_records_and_change_the_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, cache) = (written(folder.path(), &records()), folder.path().join("cache.index"));
+        let index = Index::open(&path, &cache).unwrap();
+        assert_eq!((index.entry(0).seconds, index.facets().slowest), (None, None));
+        let some = Filter { seconds: Some((0.5, 2.0)), ..Filter::default() };
+        assert_eq!(index.select(&some, Order::File), [] as [u32; 0]);
+        // One line is no line, one is of another record.
+        let lines = "{\"id\":\"a\",\"seconds\":1.5}\n?\n{\"id\":\"ü\",\"seconds\":0.25}\n{\"id\":\"x\",\"seconds\":9}\n{\"id\":\"e\",\"seconds\":2}\n";
+        std::fs::write(folder.path().join(Timing::FILE), lines).unwrap();
+        for _ in 0..2 {
+            let index = Index::open(&path, &cache).unwrap();
+            let seconds: Vec<Option<f32>> = (0..5).map(|number| index.entry(number).seconds).collect();
+            assert_eq!(seconds, [Some(1.5), None, Some(0.25), None, Some(2.0)]);
+            assert_eq!(index.select(&some, Order::File), [0, 4]);
+            assert_eq!(index.select(&Filter::default(), Order::Time), [4, 0, 2, 1, 3]);
+            assert_eq!(index.facets().slowest, Some(2.0));
+            assert_eq!(index.read(2).unwrap().id, "ü");
+        }
     }
 
     #[test]

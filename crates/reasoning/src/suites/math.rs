@@ -16,6 +16,7 @@ pub(super) fn suite() -> Suite {
         fetch: "MATH in its published form (test/algebra/1.json and so on), or as test.jsonl or Parquet with the fields \
                 problem, solution, level and type (or subject), into the folder math"
             .into(),
+        needs_data: true,
         settings: vec![Setting {
             key: "split",
             default: "test",
@@ -37,7 +38,7 @@ fn load(source: &mut Source, settings: &Settings) -> Result<Data, SuiteError> {
         Err(SuiteError::NoFile { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
-    Ok(Data { problems, exemplars })
+    Ok(Data { problems, exemplars, ..Data::default() })
 }
 
 fn kept<T>(source: &mut Source, row: &Row, make: impl Fn(&Row) -> Result<T, String>) -> Option<T> {

@@ -18,6 +18,7 @@ pub(super) fn suite() -> Suite {
                 few-shot prompts also exemplars.json: {\"number_answers\": [..], \"exemplars\": {\"de\": {\"1\": {\"q\": \
                 .., \"a\": ..}}}}"
             .into(),
+        needs_data: true,
         settings: vec![
             Setting {
                 key: "languages",
@@ -79,7 +80,7 @@ fn load(source: &mut Source, settings: &Settings) -> Result<Data, SuiteError> {
         Err(SuiteError::NoFile { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
-    Ok(Data { problems, exemplars })
+    Ok(Data { problems, exemplars, ..Data::default() })
 }
 
 /// A reference answer without thousands separators.

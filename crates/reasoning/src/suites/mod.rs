@@ -12,8 +12,9 @@
 //!
 //! [`compare`](mod@compare) sets two graded runs side by side, [`languages`](mod@languages) the languages of one run, and
 //! [`audit`](mod@audit) two graders of one with the rules by which they find answers. [`index`](mod@index) finds records of a
-//! large run, and [`replies`] reads those of other programs. Every published suite is a file of its own, and
-//! [`from_file`](mod@from_file) makes a suite of a file that a user writes.
+//! large run, and [`replies`] reads those of other programs. Every published suite is a file of its own,
+//! [`from_file`](mod@from_file) makes a suite of a file that a user writes, and [`lm_eval`] of a task of lm-evaluation-harness.
+//! Where nothing is written, [`options`] has the likelihoods of what could be.
 //!
 //! [`carp`] and [`arqmath`] have scores of their own kind, [`misconceptions`] and [`countermath`] prompts and records, too.
 
@@ -31,7 +32,9 @@ pub mod grade;
 pub mod index;
 pub(crate) mod json;
 pub mod languages;
+pub mod lm_eval;
 pub mod misconceptions;
+pub mod options;
 mod problem;
 #[cfg(target_os = "linux")]
 pub mod program;
@@ -42,20 +45,24 @@ mod settings;
 mod source;
 mod trajectory;
 
+mod aqua;
 mod asdiv;
 mod gsm8k;
 mod math;
 mod mgsm;
+mod mmlu_stem;
 mod msvamp;
 mod multiarith;
 mod svamp;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use aggregate::{Metrics, aggregate};
 pub use dialogue::{Asker, Dialogue, Interruption, Solving};
 pub use grade::{Grade, Grader, Verdict};
-pub use problem::{Exemplar, Origin, Problem};
+pub use options::OptionScore;
+pub use problem::{Choice, Exemplar, Origin, Problem};
 pub use prompt::{Procedure, Prompter, ReplyLanguage, Strategy};
 pub(crate) use prompt::{TEMPLATE, Template, language_name, template, tokens};
 pub use record::{Ending, Record, RecordError, Reply};
@@ -73,6 +80,8 @@ pub struct Suite {
     pub folders: Vec<String>,
     /// Which files to fetch from where, for people.
     pub fetch: String,
+    /// Whether a data folder is needed, or the suite names its files itself.
+    pub needs_data: bool,
     /// What can be set for this suite alone.
     pub settings: Vec<Setting>,
     /// The ways to ask; the first is the default.
@@ -93,10 +102,21 @@ pub struct Data {
     pub problems: Vec<Problem>,
     /// Solved problems for few-shot prompts, apart from those asked.
     pub exemplars: Vec<Exemplar>,
+    /// The rules of an imported task, by which its replies are made and judged.
+    pub task: Option<Arc<lm_eval::Task>>,
+}
+
+impl Data {
+    /// All the rest of it.
+    pub fn without_problems(&self) -> Self {
+        Data { problems: Vec::new(), exemplars: self.exemplars.clone(), task: self.task.clone() }
+    }
 }
 
 /// A line in which the answer stands alone.
 const ANSWER_LINE: &str = "a last line of the form \"Answer: ...\" that holds nothing but the final answer";
+/// The same for problems of multiple choice.
+const OPTION_LINE: &str = "a last line of the form \"Answer: X\", where X is the letter of the right option";
 /// A box.
 const BOX: &str = "the final answer in \\boxed{}";
 
@@ -111,6 +131,8 @@ impl Suite {
             asdiv::suite(),
             svamp::suite(),
             multiarith::suite(),
+            aqua::suite(),
+            mmlu_stem::suite(),
             carp::suite(),
             aops_live::suite(),
         ]
@@ -120,6 +142,9 @@ impl Suite {
     pub fn open(name: &str) -> Result<Suite, SuiteError> {
         if name.ends_with(".toml") {
             return from_file::read(Path::new(name));
+        }
+        if name.ends_with(".yaml") || name.ends_with(".yml") {
+            return lm_eval::read(Path::new(name));
         }
         let mut suites = Suite::all();
         match suites.iter().position(|suite| suite.name == name) {
@@ -180,7 +205,7 @@ impl Suite {
 #[derive(Debug, thiserror::Error)]
 pub enum SuiteError {
     /// No suite has this name.
-    #[error("no suite is called `{name}`; {hint}, and files that end in .toml")]
+    #[error("no suite is called `{name}`; {hint}, and files that end in .toml or .yaml")]
     Name {
         /// The name.
         name: String,
@@ -219,6 +244,18 @@ pub enum SuiteError {
     /// Rows cannot be read.
     #[error("{} {} cannot be read:\n{}", .0.len(), if .0.len() == 1 { "row" } else { "rows" }, list(.0))]
     BadRows(Vec<BadRow>),
+    /// A task of lm-evaluation-harness is wrong, or asks for what is not followed.
+    #[error("{}:{line}: {}{message}", file.display(), if key.is_empty() { String::new() } else { format!("{key}: ") })]
+    Task {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The key, with those above it.
+        key: String,
+        /// What is wrong.
+        message: String,
+    },
     /// A template is wrong.
     #[error("template {name}: {message}")]
     Template {

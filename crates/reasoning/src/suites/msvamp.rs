@@ -25,6 +25,7 @@ pub(super) fn suite() -> Suite {
         fetch:
             "test_Bengali.json to test_Thai.json (github.com/microsoft/MathOctopus) into the folder msvamp"
                 .into(),
+        needs_data: true,
         settings: vec![Setting {
             key: "languages",
             default: "bn,de,en,es,fr,ja,ru,sw,th,zh",
@@ -60,5 +61,5 @@ fn load(source: &mut Source, settings: &Settings) -> Result<Data, SuiteError> {
             })
         })?);
     }
-    Ok(Data { problems, exemplars: Vec::new() })
+    Ok(Data { problems, ..Data::default() })
 }

@@ -11,6 +11,7 @@ pub(super) fn suite() -> Suite {
             "multiarith.jsonl with lines {\"input\": .., \"target\": ..} (github.com/QwenLM/Qwen2.5-Math, \
                 evaluation/data/mawps) into the folder multiarith"
                 .into(),
+        needs_data: true,
         settings: Vec::new(),
         strategies: vec![Strategy::CHAIN_OF_THOUGHT, Strategy::ZERO_SHOT, Strategy::PROGRAM],
         answer_form: ANSWER_LINE,
@@ -28,5 +29,5 @@ fn load(source: &mut Source, _: &Settings) -> Result<Data, SuiteError> {
             ..Problem::default()
         })
     })?;
-    Ok(Data { problems, exemplars: Vec::new() })
+    Ok(Data { problems, ..Data::default() })
 }

@@ -31,8 +31,36 @@ pub struct Problem {
     /// Exemplars that were chosen for it, the best first, instead of those of the suite.
     #[serde(skip)]
     pub exemplars: Vec<Exemplar>,
+    /// What there is to choose from, in problems of multiple choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<Choice>,
+    /// The prompt, where it is ready as it comes and no template makes it.
+    #[serde(skip)]
+    pub prompt: Option<String>,
     /// Where it comes from.
     pub origin: Origin,
+}
+
+/// One of several answers of a problem of multiple choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Its name: A, B, C and so on.
+    pub label: String,
+    /// What is counted as its length.
+    pub text: String,
+    /// What follows the prompt if it is chosen, white space included.
+    pub continuation: String,
+    /// Whether it is right.
+    #[serde(default)]
+    pub is_right: bool,
+}
+
+/// The name of option `number`, from 0: A to Z, then numbers.
+pub(super) fn label(number: usize) -> String {
+    match u8::try_from(number) {
+        Ok(number) if number < 26 => char::from(b'A' + number).to_string(),
+        _ => (number + 1).to_string(),
+    }
 }
 
 /// A place in a file.

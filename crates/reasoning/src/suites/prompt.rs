@@ -34,6 +34,10 @@ pub enum Procedure {
     Reply,
     /// The model is asked once for a program, which is run; its result is judged.
     Program,
+    /// The model goes on with the prompt as a text, not as a message of a conversation; that is judged.
+    Completion,
+    /// The model writes nothing: the likeliest option behind the prompt is its answer.
+    Options,
     /// The model is asked several times, in a dialogue that is made of the settings.
     Dialogue(fn(&Settings) -> Result<Box<dyn Dialogue>, SuiteError>),
 }
@@ -71,6 +75,26 @@ impl Strategy {
         procedure: Procedure::Program,
         ..Strategy::new("program", include_str!("prompts/program.jinja"))
     };
+
+    /// The likeliest option behind the question.
+    pub const LOG_LIKELIHOOD: Strategy = Strategy {
+        procedure: Procedure::Options,
+        ..Strategy::new("log-likelihood", include_str!("prompts/log-likelihood.jinja"))
+    };
+    /// The same with solved problems first.
+    pub const FEW_SHOT_LOG_LIKELIHOOD: Strategy = Strategy {
+        procedure: Procedure::Options,
+        ..Strategy::new("few-shot-log-likelihood", include_str!("prompts/few-shot-log-likelihood.jinja"))
+    };
+
+    /// The prompt of an imported task as a text that the model goes on with.
+    pub(super) const TASK: Strategy =
+        Strategy { procedure: Procedure::Completion, ..Strategy::new("completion", "") };
+    /// The same as a message.
+    pub(super) const TASK_CHAT: Strategy = Strategy::new("chat", "");
+    /// The options of an imported task behind its prompt.
+    pub(super) const TASK_OPTIONS: Strategy =
+        Strategy { procedure: Procedure::Options, ..Strategy::new("log-likelihood", "") };
 
     pub(super) const fn new(name: &'static str, template: &'static str) -> Self {
         Strategy { name, template, replies: ReplyLanguage::Problem, procedure: Procedure::Reply }
@@ -125,6 +149,7 @@ pub struct Prompter {
     replies: ReplyLanguage,
     shots: usize,
     dialogue: Option<Box<dyn Dialogue>>,
+    procedure: Procedure,
     /// The most tokens of prompt and reply together, where exemplars are left out for them.
     context: Option<u64>,
     longest_reply: u64,
@@ -165,7 +190,7 @@ impl Prompter {
         let template = Template::new(&name, &template)?;
         let dialogue = match strategy.procedure {
             Procedure::Dialogue(open) => Some(open(settings)?),
-            Procedure::Reply | Procedure::Program => None,
+            Procedure::Reply | Procedure::Program | Procedure::Completion | Procedure::Options => None,
         };
         Ok(Prompter {
             template,
@@ -173,6 +198,7 @@ impl Prompter {
             replies: strategy.replies,
             shots: settings.shots(),
             dialogue,
+            procedure: strategy.procedure,
             context: settings.get("context").parse().ok(),
             longest_reply: settings.get("max-tokens").parse().unwrap_or(0),
         })
@@ -188,10 +214,18 @@ impl Prompter {
         self.dialogue.as_deref()
     }
 
-    /// The text that asks a problem. Exemplars are the first of those in a fitting language that do not ask the same;
+    /// What is done with the prompts.
+    pub fn procedure(&self) -> Procedure {
+        self.procedure
+    }
+
+    /// The text that asks a problem: its own prompt, or one by the template. Exemplars are the first of those in a fitting language that do not ask the same;
     /// those chosen for the problem stand with the best one last. Where the suite knows the context of the model, the last
     /// in rank are left out until prompt and reply are shorter.
     pub fn render(&self, problem: &Problem, exemplars: &[Exemplar]) -> Result<String, SuiteError> {
+        if let Some(prompt) = &problem.prompt {
+            return Ok(prompt.clone());
+        }
         let language = problem.language.unwrap_or(Language::En);
         let is_chosen = !problem.exemplars.is_empty();
         let ranked = if is_chosen { &problem.exemplars } else { exemplars };

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::carp::ExpressionFlow;
-use super::{Grade, Origin, Problem, Trajectory};
+use super::{Grade, OptionScore, Origin, Problem, Trajectory};
 use crate::answers::Language;
 use crate::models::calls::Outcome;
 
@@ -72,6 +72,9 @@ pub struct Reply {
     /// How the strategy came to it, where it did more than ask once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trajectory: Option<Box<Trajectory>>,
+    /// How likely each option is, where nothing was written; `text` is the name of the likeliest one then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<OptionScore>,
 }
 
 /// How a reply ended.
@@ -92,7 +95,13 @@ pub enum Ending {
 impl Reply {
     /// A complete reply.
     pub fn complete(text: impl Into<String>) -> Self {
-        Reply { text: text.into(), ending: Ending::Complete, failure: None, trajectory: None }
+        Reply {
+            text: text.into(),
+            ending: Ending::Complete,
+            failure: None,
+            trajectory: None,
+            options: Vec::new(),
+        }
     }
 
     /// What became of a call. `None` if it was not made because the run had stopped.
@@ -112,7 +121,13 @@ impl Reply {
             Outcome::Failed(failure) => Some(failure.to_string()),
             _ => None,
         };
-        Some(Reply { text: outcome.text().to_string(), ending, failure, trajectory: None })
+        Some(Reply {
+            text: outcome.text().to_string(),
+            ending,
+            failure,
+            trajectory: None,
+            options: Vec::new(),
+        })
     }
 }
 

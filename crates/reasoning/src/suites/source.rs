@@ -36,6 +36,24 @@ impl Row {
     }
 }
 
+impl Row {
+    /// A field that is a list, as texts.
+    pub fn texts(&self, name: &str) -> Result<Vec<String>, String> {
+        let wrong = || format!("the field `{name}` is no list of texts");
+        match self.fields.get(name) {
+            Some(Value::Array(items)) => (items.iter())
+                .map(|item| match item {
+                    Value::String(text) => Ok(text.clone()),
+                    Value::Number(number) => Ok(number_text(number)),
+                    _ => Err(wrong()),
+                })
+                .collect(),
+            Some(_) => Err(wrong()),
+            None => self.text(name).map(|text| vec![text]),
+        }
+    }
+}
+
 fn number_text(number: &serde_json::Number) -> String {
     let text = number.to_string();
     text.strip_suffix(".0").map_or(text.clone(), str::to_string)
@@ -138,6 +156,30 @@ impl Source {
             }
         }
         Ok(())
+    }
+
+    /// [`Source::read`] of a table in a folder below: `test/algebra` is the table `algebra` of the folder `test`.
+    pub(super) fn read_below<T>(
+        &mut self,
+        path: &str,
+        columns: Option<&[&str]>,
+        mut make: impl FnMut(&Row) -> Result<T, String>,
+    ) -> Result<Vec<T>, SuiteError> {
+        let mut made = Vec::new();
+        for path in self.find_below(path)? {
+            self.make(&path, columns, &mut make, &mut made)?;
+        }
+        Ok(made)
+    }
+
+    /// Whether a table in a folder below is there.
+    pub(super) fn has_below(&self, path: &str) -> bool {
+        self.find_below(path).is_ok()
+    }
+
+    fn find_below(&self, path: &str) -> Result<Vec<PathBuf>, SuiteError> {
+        let (folder, stem) = path.rsplit_once('/').unwrap_or(("", path));
+        Source::new(self.folder.join(folder)).find(stem)
     }
 
     /// Whether the table is there.

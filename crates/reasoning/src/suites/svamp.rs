@@ -8,6 +8,7 @@ pub(super) fn suite() -> Suite {
         about: "1,000 word problems with varied wording (Patel et al. 2021)".into(),
         folders: vec!["svamp".into(), "math-word-problems".into()],
         fetch: "SVAMP.json (github.com/arkilpatel/SVAMP) into the folder svamp".into(),
+        needs_data: true,
         settings: Vec::new(),
         strategies: vec![Strategy::CHAIN_OF_THOUGHT, Strategy::ZERO_SHOT, Strategy::PROGRAM],
         answer_form: ANSWER_LINE,
@@ -30,5 +31,5 @@ fn load(source: &mut Source, _: &Settings) -> Result<Data, SuiteError> {
             ..Problem::default()
         })
     })?;
-    Ok(Data { problems, exemplars: Vec::new() })
+    Ok(Data { problems, ..Data::default() })
 }

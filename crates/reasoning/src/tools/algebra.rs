@@ -163,9 +163,10 @@ fn parse(text: &str) -> Result<Formula, ToolError> {
     read(text).ok_or_else(|| ToolError(NOT_READ.to_string()))
 }
 
-fn expression(formula: &Formula) -> Result<Expr, ToolError> {
-    match formula.to_expr() {
+fn expression(formula: &Formula, budget: &Budget) -> Result<Expr, ToolError> {
+    match formula.to_expr_within(budget) {
         Some(value) if !value.is_undefined() => Ok(value),
+        None if budget.is_spent() => error(TOO_LARGE),
         _ => error(NOT_READ),
     }
 }
@@ -178,9 +179,9 @@ struct Related {
 }
 
 /// The relations of a chain; `None` for what is none.
-fn relations(formula: &Formula) -> Result<Option<Vec<Related>>, ToolError> {
+fn relations(formula: &Formula, budget: &Budget) -> Result<Option<Vec<Related>>, ToolError> {
     let Formula::Chain(sides, relations) = formula else { return Ok(None) };
-    let sides: Vec<Expr> = sides.iter().map(expression).collect::<Result<_, _>>()?;
+    let sides: Vec<Expr> = sides.iter().map(|side| expression(side, budget)).collect::<Result<_, _>>()?;
     let pairs = sides.windows(2).zip(relations);
     Ok(Some(
         pairs
@@ -205,7 +206,7 @@ fn simplified(value: &Expr, budget: &Budget) -> Result<Expr, ToolError> {
 }
 
 fn calculate(text: &str, budget: &Budget) -> Called {
-    let value = expression(&parse(text)?)?;
+    let value = expression(&parse(text)?, budget)?;
     Ok(Output::Text(written_out(&simplified(&value, budget)?)))
 }
 
@@ -215,11 +216,11 @@ fn solve(texts: &[String], budget: &Budget) -> Called {
     let unknowns: Vec<Symbol> = symbols(&formulae).into_iter().collect();
     let mut all = Vec::new();
     for formula in &formulae {
-        match relations(formula)? {
+        match relations(formula, budget)? {
             Some(related) => all.extend(related),
             // An expression alone stands for its being zero.
             None => all.push(Related {
-                left: expression(formula)?,
+                left: expression(formula, budget)?,
                 right: Expr::integer(0),
                 relation: Relation::Equal,
             }),
@@ -303,9 +304,10 @@ fn sorted(mut values: Vec<Expr>, budget: &Budget) -> Vec<Expr> {
 
 fn partial_solve(text: &str, symbol: &str, budget: &Budget) -> Called {
     let formula = parse(text)?;
-    let unknown = expression(&parse(symbol)?)?;
+    let unknown = expression(&parse(symbol)?, budget)?;
     let Some(unknown) = unknown.as_symbol() else { return error(NO_SOLUTION) };
-    let Some([related]) = relations(&formula)?.map(|all| <[Related; 1]>::try_from(all).ok()).unwrap_or(None)
+    let Some([related]) =
+        relations(&formula, budget)?.map(|all| <[Related; 1]>::try_from(all).ok()).unwrap_or(None)
     else {
         return error(NO_SOLUTION);
     };
@@ -359,11 +361,11 @@ fn substitute(text: &str, conditions: &[String], budget: &Budget) -> Called {
     let formula = parse(text)?;
     let mut known: Vec<(Expr, Expr)> = Vec::new();
     for condition in conditions {
-        let Some(all) = relations(&parse(condition)?)? else { continue };
+        let Some(all) = relations(&parse(condition)?, budget)? else { continue };
         let equations = all.into_iter().filter(|related| related.relation == Relation::Equal);
         known.extend(equations.map(|related| (related.left, related.right)));
     }
-    if let Some(all) = relations(&formula)? {
+    if let Some(all) = relations(&formula, budget)? {
         let Ok([related]) = <[Related; 1]>::try_from(all) else { return error(NOT_READ) };
         let left = simplified(&replaced(&related.left, &known), budget)?;
         let right = simplified(&replaced(&related.right, &known), budget)?;
@@ -375,9 +377,11 @@ fn substitute(text: &str, conditions: &[String], budget: &Budget) -> Called {
         if left == right {
             return needless("substitute");
         }
-        return Ok(Output::Text(relation_text(&after, related.relation, budget)));
+        let text = relation_text(&after, related.relation, budget);
+        // What was not multiplied out for want of time has another form.
+        return if budget.is_spent() { error(TOO_LARGE) } else { Ok(Output::Text(text)) };
     }
-    let value = expression(&formula)?;
+    let value = expression(&formula, budget)?;
     let before = simplified(&value, budget)?;
     let mut result = simplified(&replaced(&value, &known), budget)?;
     if result == before {
@@ -469,7 +473,7 @@ fn relation_text(difference: &Expr, relation: Relation, budget: &Budget) -> Stri
         let name = written_out(&Expr::symbol(unknown));
         return format!("{name} {} {}", relation_sign(relation), written_out(&bound));
     }
-    let numerator = numerator.expand();
+    let numerator = numerator.expand_in_time(u64::MAX, budget);
     let constant = numerator.terms().iter().find_map(|term| term.as_number().cloned());
     let constant = constant.map_or(Expr::integer(0), Expr::number);
     let left = numerator - &constant;
@@ -484,11 +488,11 @@ fn relation_text(difference: &Expr, relation: Relation, budget: &Budget) -> Stri
 
 fn expand(text: &str, budget: &Budget) -> Called {
     let formula = parse(text)?;
-    let value = expression(&formula)?;
+    let value = expression(&formula, budget)?;
     if !Written::of(&formula).is_changed_by_expansion() {
         return needless("expand");
     }
-    let expanded = value.expand_within(1 << 14);
+    let expanded = value.expand_in_time(1 << 14, budget);
     // Powers with symbols in them are collected: 3^m 3^n / 3.
     let expanded = match expanded.simplify(budget) {
         Some(simple) if Polynomial::from_expr(&simple).is_ok() => simple,
@@ -502,7 +506,7 @@ fn expand(text: &str, budget: &Budget) -> Called {
 
 fn factor(text: &str, budget: &Budget) -> Called {
     let formula = parse(text)?;
-    let value = expression(&formula)?;
+    let value = expression(&formula, budget)?;
     let written = Written::of(&formula);
     let simple = simplified(&value, budget)?;
     let Ok(polynomial) = Polynomial::from_expr(&simple) else {
@@ -549,8 +553,8 @@ fn factor(text: &str, budget: &Budget) -> Called {
 }
 
 fn collect(text: &str, symbol: &str, budget: &Budget) -> Called {
-    let value = expression(&parse(text)?)?;
-    let symbol = expression(&parse(symbol)?)?;
+    let value = expression(&parse(text)?, budget)?;
+    let symbol = expression(&parse(symbol)?, budget)?;
     let Some(symbol) = symbol.as_symbol() else { return error(NOT_READ) };
     let simple = simplified(&value, budget)?;
     let Ok(polynomial) = Polynomial::from_expr(&simple) else { return needless("collect") };
@@ -607,4 +611,47 @@ fn spaced(latex: &str) -> String {
         rest = after;
     }
     tokens.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What this thread has had of the processor.
+    fn processor_time() -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+
+    /// The margin is that of the longest single step between two looks at the budget, in a build without optimisation.
+    #[test]
+    fn hostile_calls_end_within_their_time() {
+        const MARGIN: Duration = Duration::from_millis(60);
+        let many = |count: usize, item: &dyn Fn(usize) -> String| {
+            (0..count).map(item).collect::<Vec<_>>().join(" + ")
+        };
+        let texts = [
+            ("calculate", many(150, &|n| format!("\\sqrt{{{}}}", n + 2))),
+            ("calculate", many(150, &|n| format!("\\frac{{1}}{{\\sqrt{{{}}}+1}}", n + 2))),
+            ("expand", "(x+y+z+1)^{60}".into()),
+            ("expand", "(x+1)(y+2)(z+3)(u+4)(v+5)".repeat(12)),
+            ("factor", "x^{180}-1".into()),
+            ("factor", "(x^{20}+y^{20}+1)^{6}".into()),
+            ("solve_eq", many(90, &|n| format!("\\frac{{1}}{{x+{n}}}")) + " = 1"),
+            ("solve_eq", many(8, &|n| format!("\\sqrt{{x+{n}}}")) + " = 50"),
+            ("solve_eq", many(12, &|n| format!("|x-{n}|")) + " = 30"),
+            ("solve_ineq", many(60, &|n| format!("x^{{{}}}", n + 1)) + " > 1"),
+            ("complete_the_square", many(200, &|n| format!("\\frac{{x^2}}{{{}}}", 2 * n + 1))),
+        ];
+        for (tool, text) in texts {
+            let start = processor_time();
+            let _ = call(tool, &[Argument::Text(text.clone())]);
+            let time = processor_time() - start;
+            assert!(time < TIME + MARGIN, "{tool} {text}: {time:?}");
+        }
+        let sides = (0..6).map(|n| format!("x_{n}^3 + x_{}^2 y_{n} = {n}", (n + 1) % 6)).collect();
+        let start = processor_time();
+        let _ = call("solve_multi_eq", &[Argument::List(sides)]);
+        assert!(processor_time() - start < TIME + MARGIN);
+    }
 }

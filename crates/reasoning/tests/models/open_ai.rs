@@ -84,6 +84,69 @@ fn a_text_is_continued() {
     assert_eq!((usage.input_tokens, usage.output_tokens), (7, 2));
 }
 
+/// An echo with a special token before the text and the token that had to be written behind it.
+fn echo(index: usize, tokens: &[&str], values: &[Option<f64>], text: &str) -> Value {
+    let top: Vec<Value> =
+        values.iter().map(|value| value.map_or(Value::Null, |value| json!({"x": value.max(-1.0)}))).collect();
+    json!({"index": index, "text": text, "finish_reason": "length",
+        "logprobs": {"tokens": tokens, "token_logprobs": values, "top_logprobs": top}})
+}
+
+#[test]
+fn options_are_found_in_the_echo_of_prompts() {
+    let (none, some) = (None, Some);
+    let choices = [
+        echo(
+            1,
+            &["<s>", "Is", " it", "?", " B", "C", "!"],
+            &[none, some(-9.0), some(-8.0), some(-7.0), some(-2.0), some(-0.5), some(-3.0)],
+            "Is it? BC!",
+        ),
+        // A server that writes nothing at the end of a text, and a token that reaches over the border.
+        echo(0, &["Is", " it", "? A"], &[none, some(-8.0), some(-0.25)], "Is it? A"),
+    ];
+    let reply =
+        json!({"choices": choices, "usage": {"prompt_tokens": 10, "completion_tokens": 1}}).to_string();
+    let server = Server::new(move |_, _| Reaction::json("200 OK", "", &reply));
+    let request = Request::continuations("Is it?", vec![" A".into(), " BC".into()]);
+    let answer = answer(&server, &request).unwrap();
+    let received = server.received().remove(0);
+    assert_eq!(received.path, "/v1/completions");
+    let expected = json!({"model": "m", "prompt": ["Is it? A", "Is it? BC"], "echo": true, "logprobs": 1, "max_tokens": 1, "temperature": 0.0});
+    assert_eq!(received.body, expected);
+    let sums: Vec<f64> = answer.samples.iter().map(|sample| sample.log_likelihood().unwrap()).collect();
+    assert_eq!(sums, [-0.25, -2.5]);
+    assert_eq!((answer.samples[1].text.as_str(), &answer.samples[1].finish), (" BC", &Finish::Stop));
+    assert!(answer.samples[0].is_likeliest() && !answer.samples[1].is_likeliest());
+}
+
+/// Options one by one, with tokens that are parts of characters and only their places known.
+#[test]
+fn options_of_servers_that_take_one_prompt_are_asked_for_one_by_one() {
+    let server = Server::new(|received, _| {
+        let text = received.body["prompt"].as_str().unwrap().to_string();
+        let mut choice = echo(
+            0,
+            &["Is it?", "bytes:\\xc2", "bytes:\\xbd", "."],
+            &[None, Some(-1.0), Some(-2.0), Some(-4.0)],
+            &text,
+        );
+        choice["logprobs"]["text_offset"] = json!([0, 6, 6, 7]);
+        Reaction::json("200 OK", "", &json!({"choices": [choice]}).to_string())
+    });
+    let request = Request::continuations("Is it?", vec!["½".into(), "¼".into()]);
+    let part = |first_sample| Request { first_sample, ..request.clone().times(1) };
+    let second = answer(&server, &part(1)).unwrap();
+    assert_eq!(server.received()[0].body["prompt"], "Is it?¼");
+    assert_eq!((second.samples[0].text.as_str(), second.samples[0].log_likelihood()), ("¼", Some(-3.0)));
+
+    let deaf = Server::new(|_, _| {
+        Reaction::json("200 OK", "", &json!({"choices": [{"index": 0, "text": "."}]}).to_string())
+    });
+    let failure = answer(&deaf, &part(0)).unwrap_err();
+    assert!(failure.kind == FailureKind::Rejected && failure.message.contains("`echo`"), "{failure}");
+}
+
 #[test]
 fn refusals_filters_and_log_probabilities_of_a_conversation_are_read() {
     let reply = json!({"choices": [

@@ -6,13 +6,14 @@
 //! arithmetic, [`Formula::enclose`] by rigorous complex intervals, and [`Formula::to_expr`] as a canonical
 //! real expression. All three, and reading, respect a [`Budget`].
 
+mod budget;
 mod read;
 mod token;
 mod value;
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
+pub use budget::Budget;
 pub use read::{ReadError, Reading};
 pub use value::ValueError;
 
@@ -20,25 +21,6 @@ use crate::Rational;
 
 /// The deepest nesting that is read.
 pub const LARGEST_DEPTH: usize = 200;
-
-/// How long a computation may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    deadline: Instant,
-}
-
-impl Budget {
-    /// A budget that ends after `time` from now.
-    pub fn new(time: Duration) -> Self {
-        let now = Instant::now();
-        Budget { deadline: now.checked_add(time).unwrap_or(now + Duration::from_secs(86_400)) }
-    }
-
-    /// Whether the time is over.
-    pub fn is_spent(&self) -> bool {
-        Instant::now() >= self.deadline
-    }
-}
 
 /// A number as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]

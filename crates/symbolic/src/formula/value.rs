@@ -87,8 +87,21 @@ impl Formula {
 
     /// The canonical real expression, for scalars without `i`, `±` and infinity whose operations it has.
     pub fn to_expr(&self) -> Option<Expr> {
+        self.expression(None)
+    }
+
+    /// [`Formula::to_expr`] that also gives up where the budget is spent.
+    pub fn to_expr_within(&self, budget: &Budget) -> Option<Expr> {
+        self.expression(Some(budget))
+    }
+
+    fn expression(&self, budget: Option<&Budget>) -> Option<Expr> {
+        if budget.is_some_and(Budget::is_spent) {
+            return None;
+        }
+        let value = |formula: &Formula| formula.expression(budget);
         let one_of = |items: &[Formula]| match items {
-            [only] => only.to_expr(),
+            [only] => value(only),
             _ => None,
         };
         Some(match self {
@@ -99,29 +112,29 @@ impl Formula {
             }
             Formula::Constant(NamedConstant::Pi) => Expr::pi(),
             Formula::Constant(NamedConstant::E) => Expr::e(),
-            Formula::Mixed(whole, part) => whole.to_expr()? + part.to_expr()?,
+            Formula::Mixed(whole, part) => value(whole)? + value(part)?,
             Formula::Sum(terms) => Expr::sum(
                 terms
                     .iter()
                     .map(|(sign, term)| match sign {
-                        Sign::Plus => term.to_expr(),
-                        Sign::Minus => Some(-term.to_expr()?),
+                        Sign::Plus => value(term),
+                        Sign::Minus => Some(-value(term)?),
                         _ => None,
                     })
                     .collect::<Option<Vec<_>>>()?,
             ),
             Formula::Product(factors) => {
-                Expr::product(factors.iter().map(Formula::to_expr).collect::<Option<Vec<_>>>()?)
+                Expr::product(factors.iter().map(value).collect::<Option<Vec<_>>>()?)
             }
-            Formula::Inverse(inner) => inner.to_expr()?.pow(-1),
-            Formula::Quotient(above, below) => above.to_expr()? / below.to_expr()?,
+            Formula::Inverse(inner) => value(inner)?.pow(-1),
+            Formula::Quotient(above, below) => value(above)? / value(below)?,
             Formula::Power(base, exponent) => match Formula::power_of_last_letter(base, exponent) {
-                Some(product) => product.to_expr()?,
-                None => base.to_expr()?.pow(exponent.to_expr()?),
+                Some(product) => value(&product)?,
+                None => value(base)?.pow(value(exponent)?),
             },
             Formula::Apply(operation, arguments) => {
                 if let (Operation::Log, [base, argument]) = (operation, arguments.as_slice()) {
-                    return Some(argument.to_expr()?.log() / base.to_expr()?.log());
+                    return Some(value(argument)?.log() / value(base)?.log());
                 }
                 let argument = one_of(arguments)?;
                 let reciprocal = |value: Expr| value.pow(-1);
@@ -214,15 +227,17 @@ fn exact_root(value: &Rational, degree: u32) -> Option<Rational> {
     Rational::new(root(value.numerator())?, root(value.denominator())?)
 }
 
-fn factorial(n: u32) -> BigInt {
-    fn product(from: u32, to: u32) -> BigInt {
-        if to - from < 8 {
-            return (from..=to).map(BigInt::from).product();
-        }
-        let middle = from + (to - from) / 2;
-        product(from, middle) * product(middle + 1, to)
+/// The product of the whole numbers from one to another, halves of them first: the factors of long products are equally long.
+fn product_of_range(from: u32, to: u32) -> BigInt {
+    if to - from < 8 {
+        return (from..=to).map(BigInt::from).product();
     }
-    if n < 2 { BigInt::one() } else { product(2, n) }
+    let middle = from + (to - from) / 2;
+    product_of_range(from, middle) * product_of_range(middle + 1, to)
+}
+
+fn factorial(n: u32) -> BigInt {
+    if n < 2 { BigInt::one() } else { product_of_range(2, n) }
 }
 
 fn apply_exactly(operation: Operation, arguments: &[Rational]) -> Option<Rational> {
@@ -251,17 +266,20 @@ fn apply_exactly(operation: Operation, arguments: &[Rational]) -> Option<Rationa
             if k > 4096 {
                 return None;
             }
-            let mut result = BigInt::one();
-            for i in 0..k {
-                result = result * (n - i) / (i + 1);
+            if k == 0 {
+                return Some(Rational::ONE);
             }
-            Some(Rational::integer(result))
+            Some(Rational::integer(product_of_range(n - k + 1, n) / factorial(k)))
         }
         (Operation::Maximum, [_, ..]) => arguments.iter().max().cloned(),
         (Operation::Minimum, [_, ..]) => arguments.iter().min().cloned(),
         (Operation::GreatestCommonDivisor, [_, ..]) => {
-            let divisor = integers()?.into_iter().fold(BigInt::zero(), |a, b| a.gcd(&b));
-            Some(Rational::integer(divisor))
+            let values = integers()?;
+            // As of fractions: quadratic time.
+            if values.iter().any(|value| value.bits() > LONGEST_FRACTION) {
+                return None;
+            }
+            Some(Rational::integer(values.into_iter().fold(BigInt::zero(), |a, b| a.gcd(&b))))
         }
         (Operation::LeastCommonMultiple, [_, ..]) => {
             let values = integers()?;

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use mathesis_reasoning::models::calls::{Calls, Log, Options, Spending};
-use mathesis_reasoning::models::open;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -22,6 +21,7 @@ use tempfile::TempDir;
 use super::Arguments;
 use crate::eval::page::table as html_table;
 use crate::failure::Failure;
+use crate::local_model::open;
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
 use crate::report::page::{STYLE, escape};
 use crate::run_folder::RunFolder;

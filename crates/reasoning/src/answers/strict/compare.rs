@@ -13,6 +13,9 @@ const LONGEST_LIST: usize = 200;
 
 /// Compare two values; `None` if their kinds cannot be compared.
 pub(super) fn values(left: &Value, right: &Value, budget: &Budget) -> Option<Verdict> {
+    if budget.is_spent() {
+        return Some(Verdict::unknown("time budget"));
+    }
     ordered(left, right, budget).or_else(|| ordered(right, left, budget))
 }
 
@@ -289,7 +292,7 @@ fn equations(left: &Formula, right: &Formula, budget: &Budget) -> Option<Verdict
     }
     Some(match scalar::proportion(&a, &b, budget) {
         Ok(_) => Verdict::equal("same equation up to a factor"),
-        Err("no values") => Verdict::unknown("no values"),
+        Err(reason @ ("no values" | "time budget")) => Verdict::unknown(reason),
         Err(reason) => Verdict::different(reason),
     })
 }
@@ -316,7 +319,7 @@ fn relations(left: &Formula, right: &Formula, budget: &Budget) -> Option<Verdict
                 Verdict::equal("same relation up to a factor")
             }
             Ok(_) => Verdict::different("different relations between the same sides"),
-            Err("no values") => Verdict::unknown("no values"),
+            Err(reason @ ("no values" | "time budget")) => Verdict::unknown(reason),
             Err(reason) => Verdict::different(reason),
         });
     }

@@ -45,37 +45,56 @@ pub(super) enum Value {
     Text(String),
 }
 
+/// How many pairs of signs around an answer are taken off.
+const MOST_WRAPPERS: usize = 100;
+
 /// An answer without what only surrounds it: dollars, boxes, full stops, emphasis, foreign digits.
 pub(super) fn clean(text: &str) -> String {
-    let mut text = ascii_digits(text.trim());
-    text = text.replace(['\n', '\r', '\t'], " ").replace("\\!", "").replace(",\\ ", ", ");
+    let text = ascii_digits(text.trim());
+    let text = text.replace(['\n', '\r', '\t'], " ").replace("\\!", "").replace(",\\ ", ", ");
+    let mut inner = text.as_str();
+    let mut wrappers = 0;
     loop {
-        let before = text.len();
-        text = text.trim().to_string();
-        for (open, close) in [("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**")] {
-            if text.len() > open.len() + close.len()
-                && let Some(inner) = text.strip_prefix(open).and_then(|t| t.strip_suffix(close))
-                && !inner.replace("\\$", "").contains(open)
-            {
-                text = inner.trim().to_string();
-            }
-        }
-        for wrapper in ["\\boxed", "\\fbox"] {
-            if let Some(inner) = text.strip_prefix(wrapper).map(str::trim_start)
-                && let Some(inner) = in_braces(inner)
-            {
-                text = inner.to_string();
-            }
+        let before = inner.len();
+        inner = inner.trim();
+        if wrappers < MOST_WRAPPERS {
+            let unwrapped = without_wrappers(inner);
+            wrappers += usize::from(unwrapped.len() < inner.len());
+            inner = unwrapped;
         }
         let ends_with_stop =
-            text.len() > 1 && text.ends_with(['.', '。', '।', ',']) && !text.ends_with("\\,");
-        if ends_with_stop && !text.ends_with("..") && !text.ends_with("right.") && !text.ends_with("left.") {
-            text.pop();
+            inner.len() > 1 && inner.ends_with(['.', '。', '।', ',']) && !inner.ends_with("\\,");
+        if ends_with_stop && !inner.ends_with("..") && !inner.ends_with("right.") && !inner.ends_with("left.")
+        {
+            let mut characters = inner.chars();
+            characters.next_back();
+            inner = characters.as_str();
         }
-        if text.len() == before {
-            return text;
+        if inner.len() == before {
+            return inner.to_string();
         }
     }
+}
+
+/// A text without dollars, brackets, emphasis or a box around the whole of it.
+fn without_wrappers(text: &str) -> &str {
+    let mut text = text;
+    for (open, close) in [("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**")] {
+        if text.len() > open.len() + close.len()
+            && let Some(inner) = text.strip_prefix(open).and_then(|text| text.strip_suffix(close))
+            && !inner.replace("\\$", "").contains(open)
+        {
+            text = inner.trim();
+        }
+    }
+    for wrapper in ["\\boxed", "\\fbox"] {
+        if let Some(inner) = text.strip_prefix(wrapper).map(str::trim_start)
+            && let Some(inner) = in_braces(inner)
+        {
+            text = inner;
+        }
+    }
+    text
 }
 
 /// What stands in braces, if the text is nothing but one pair of braces with something inside.

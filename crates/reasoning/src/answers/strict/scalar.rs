@@ -128,13 +128,13 @@ fn constants(left: &Formula, right: &Formula, budget: &Budget) -> Option<Verdict
                 return Some(Verdict::unknown("time budget"));
             }
             (Ok(_), Err(_)) | (Err(_), Ok(_)) => return Some(Verdict::unknown("one side has no value")),
-            (Err(_), Err(_)) => return canonical(left, right).or(Some(Verdict::unknown("no value"))),
+            (Err(_), Err(_)) => return canonical(left, right, budget).or(Some(Verdict::unknown("no value"))),
         };
         if !a.overlaps(&b) {
             return Some(Verdict::different("disjoint enclosures"));
         }
         if digits == DIGITS[0] {
-            if let Some(verdict) = canonical(left, right) {
+            if let Some(verdict) = canonical(left, right, budget) {
                 return Some(verdict);
             }
             // Large values need digits before the point as well.
@@ -158,12 +158,12 @@ fn is_narrow(value: &ComplexInterval) -> bool {
     value.width() < -330 && (is_zero_inside || value.width() < size - 330)
 }
 
-fn canonical(left: &Formula, right: &Formula) -> Option<Verdict> {
-    let (left, right): (Expr, Expr) = (left.to_expr()?, right.to_expr()?);
+fn canonical(left: &Formula, right: &Formula, budget: &Budget) -> Option<Verdict> {
+    let (left, right): (Expr, Expr) = (left.to_expr_within(budget)?, right.to_expr_within(budget)?);
     if left.is_undefined() || right.is_undefined() {
         return None;
     }
-    let is_equal = left == right || (left - right).expand_within(EXPANSION_WORK).is_zero();
+    let is_equal = left == right || (left - right).expand_in_time(EXPANSION_WORK, budget).is_zero();
     is_equal.then(|| Verdict::equal("same canonical form"))
 }
 
@@ -195,6 +195,9 @@ fn expressions(left: &Formula, right: &Formula, symbols: Vec<String>, budget: &B
     let mut agreed = Vec::new();
     let mut all_exact = true;
     for round in 0..2 * POINTS {
+        if budget.is_spent() {
+            return Some(Verdict::unknown("time budget"));
+        }
         let point = point(&symbols, round);
         if let (Some(a), Some(b)) = (left.exact(&point, budget), right.exact(&point, budget)) {
             if a != b {
@@ -227,7 +230,7 @@ fn expressions(left: &Formula, right: &Formula, symbols: Vec<String>, budget: &B
             break;
         }
     }
-    if let Some(verdict) = canonical(left, right) {
+    if let Some(verdict) = canonical(left, right, budget) {
         return Some(verdict);
     }
     if budget.is_spent() {
@@ -303,6 +306,9 @@ pub(in super::super) fn proportion(
     let mut compared = 0;
     let mut sign = 0;
     for round in 0..2 * POINTS {
+        if budget.is_spent() {
+            return Err("time budget");
+        }
         let point = point(&symbols, round);
         let (Ok(a), Ok(b)) =
             (left.enclose(&point, precision, budget), right.enclose(&point, precision, budget))

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::{Identity, Request, Usage};
+use super::super::{Identity, Prompt, Request, Usage};
 
 /// What a run may spend. Default: no cap.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,7 +53,7 @@ impl std::fmt::Display for Cap {
 }
 
 /// Calls with their tokens and their cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, serde::Serialize)]
 pub struct Spending {
     /// Calls.
     pub calls: u64,
@@ -63,6 +63,17 @@ pub struct Spending {
     pub output_tokens: u64,
     /// The cost in 10⁻¹² of the currency. 0 where the model has no price.
     pub cost: u64,
+    /// The time from sending to the whole reply, of all calls together, in microseconds. Not part of what runs are compared by.
+    #[serde(skip)]
+    pub microseconds: u64,
+}
+
+/// Equal are calls that read, write and cost the same, whatever time they took.
+impl PartialEq for Spending {
+    fn eq(&self, other: &Self) -> bool {
+        let counted = |spent: &Spending| (spent.calls, spent.input_tokens, spent.output_tokens, spent.cost);
+        counted(self) == counted(other)
+    }
 }
 
 impl Spending {
@@ -78,6 +89,7 @@ impl Spending {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
             cost: self.cost.saturating_add(other.cost),
+            microseconds: self.microseconds.saturating_add(other.microseconds),
         }
     }
 
@@ -87,6 +99,7 @@ impl Spending {
             input_tokens: self.input_tokens.saturating_sub(other.input_tokens),
             output_tokens: self.output_tokens.saturating_sub(other.output_tokens),
             cost: self.cost.saturating_sub(other.cost),
+            microseconds: self.microseconds.saturating_sub(other.microseconds),
         }
     }
 }
@@ -193,7 +206,7 @@ impl Price {
             let input = price.input.saturating_mul(input_tokens);
             input.saturating_add(price.output.saturating_mul(output_tokens))
         });
-        Spending { calls: 1, input_tokens, output_tokens, cost }
+        Spending { calls: 1, input_tokens, output_tokens, cost, microseconds: 0 }
     }
 
     /// The most that a request can cost; `None` where it has no token limit and so no most.
@@ -213,8 +226,15 @@ fn most_input_tokens(request: &Request, image_tokens: u64) -> u64 {
     const TEMPLATE: u64 = 128;
     const MESSAGE: u64 = 32;
     let bytes: u64 = request.prompt.texts().map(|text| text.len() as u64 + MESSAGE).sum();
+    // Each continuation is sent behind the whole context.
+    let again = match &request.prompt {
+        Prompt::Continuations { context, .. } => {
+            (context.len() as u64).saturating_mul(request.samples.saturating_sub(1) as u64)
+        }
+        Prompt::Chat(_) | Prompt::Completion(_) => 0,
+    };
     let images = (request.prompt.images() as u64).saturating_mul(image_tokens + MESSAGE);
-    images.saturating_add(TEMPLATE + bytes)
+    images.saturating_add(TEMPLATE + bytes).saturating_add(again)
 }
 
 /// The account of a run.

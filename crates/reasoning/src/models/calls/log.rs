@@ -11,6 +11,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, RwLock};
@@ -35,8 +36,37 @@ pub struct Log {
 
 /// What can be found without reading the disk.
 struct Index {
-    places: HashMap<Key, Place>,
+    places: HashMap<Key, Place, KeyHash>,
     dead: HashSet<Key>,
+}
+
+/// Keys are digests already: eight bytes of one are as good as a hash of all.
+#[derive(Clone, Copy, Default)]
+struct KeyHash;
+
+impl BuildHasher for KeyHash {
+    type Hasher = FirstBytes;
+
+    fn build_hasher(&self) -> FirstBytes {
+        FirstBytes(0)
+    }
+}
+
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    // The length of the array, which comes before it.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// An entry, and whom to tell that it is on disk.
@@ -197,8 +227,13 @@ impl Log {
     pub(super) fn reply(&self, place: Place) -> Result<(Vec<u8>, Spending), LogError> {
         self.reading(|connection| {
             connection
-                .prepare_cached("SELECT reply, input_tokens, output_tokens, cost FROM replies WHERE id = ?1")?
-                .query_row([place.reply], |row| Ok((row.get(0)?, spending(row, 1, 1)?)))
+                .prepare_cached(
+                    "SELECT reply, input_tokens, output_tokens, cost, microseconds FROM replies WHERE id = ?1",
+                )?
+                .query_row([place.reply], |row| {
+                    let microseconds = row.get::<_, Option<i64>>(4)?.unwrap_or(0).max(0) as u64;
+                    Ok((row.get(0)?, Spending { microseconds, ..spending(row, 1, 1)? }))
+                })
         })
     }
 
@@ -207,7 +242,7 @@ impl Log {
         self.reading(|connection| {
             connection.query_row(
                 "SELECT sum(n), sum(input_tokens), sum(output_tokens), sum(cost) FROM
-                   (SELECT 1 AS n, input_tokens, output_tokens, cost FROM replies WHERE run = ?1
+                   (SELECT calls AS n, input_tokens, output_tokens, cost FROM spent WHERE run = ?1
                     UNION ALL
                     SELECT 1 AS n, input_tokens, output_tokens, cost FROM reservations WHERE run = ?1)",
                 [run],
@@ -266,7 +301,7 @@ fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
          CREATE TABLE IF NOT EXISTS replies (
              id INTEGER PRIMARY KEY, question TEXT NOT NULL, reply BLOB NOT NULL, run TEXT NOT NULL,
              input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost INTEGER NOT NULL,
-             unix_time INTEGER NOT NULL);
+             unix_time INTEGER NOT NULL, microseconds INTEGER);
          CREATE TABLE IF NOT EXISTS samples (
              id INTEGER PRIMARY KEY, key BLOB NOT NULL, reply INTEGER NOT NULL, sample INTEGER NOT NULL);
          CREATE TABLE IF NOT EXISTS reservations (
@@ -276,6 +311,24 @@ fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
              key BLOB PRIMARY KEY, question TEXT NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL,
              unix_time INTEGER NOT NULL);",
     )?;
+    // What runs have spent, so that it is known without reading all replies. Logs of earlier versions have no such table.
+    let has_sums = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'spent'";
+    if connection.query_row(has_sums, [], |row| row.get::<_, i64>(0))? == 0 {
+        connection.execute_batch(
+            "BEGIN;
+             CREATE TABLE spent (
+                 run TEXT PRIMARY KEY, calls INTEGER NOT NULL,
+                 input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost INTEGER NOT NULL);
+             INSERT INTO spent SELECT run, count(*), sum(input_tokens), sum(output_tokens), sum(cost)
+                 FROM replies GROUP BY run;
+             COMMIT;",
+        )?;
+    }
+    // Logs of earlier versions know no times.
+    let has_times = "SELECT count(*) FROM pragma_table_info('replies') WHERE name = 'microseconds'";
+    if connection.query_row(has_times, [], |row| row.get::<_, i64>(0))? == 0 {
+        connection.execute_batch("ALTER TABLE replies ADD COLUMN microseconds INTEGER")?;
+    }
     connection.set_prepared_statement_cache_capacity(16);
     Ok(connection)
 }
@@ -290,7 +343,8 @@ fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 
 /// The last reply of each sample, and the requests without one.
 fn read_index(connection: &Connection) -> rusqlite::Result<Index> {
-    let mut places = HashMap::new();
+    let count: i64 = connection.query_row("SELECT ifnull(max(id), 0) FROM samples", [], |row| row.get(0))?;
+    let mut places = HashMap::with_capacity_and_hasher(usize::try_from(count).unwrap_or(0), KeyHash);
     let mut statement = connection.prepare("SELECT key, reply, sample FROM samples ORDER BY id")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -310,6 +364,7 @@ fn spending(row: &rusqlite::Row<'_>, first: usize, calls: u64) -> rusqlite::Resu
         input_tokens: number(first)?,
         output_tokens: number(first + 1)?,
         cost: number(first + 2)?,
+        microseconds: 0,
     })
 }
 
@@ -348,12 +403,13 @@ fn commit<'a>(
 ) -> rusqlite::Result<Vec<(Key, Place)>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
     let mut found = Vec::new();
+    let mut spendings: HashMap<Arc<str>, Spending> = HashMap::new();
     let transaction = connection.transaction()?;
     for entry in group {
         match entry {
             Entry::Reply { keys, question, reply, run, spent, reservation } => {
                 transaction
-                    .prepare_cached("INSERT INTO replies VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+                    .prepare_cached("INSERT INTO replies VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
                     .execute(params![
                         question,
                         reply,
@@ -361,9 +417,12 @@ fn commit<'a>(
                         column(spent.input_tokens),
                         column(spent.output_tokens),
                         column(spent.cost),
-                        now
+                        now,
+                        column(spent.microseconds)
                     ])?;
                 let id = transaction.last_insert_rowid();
+                let sum = spendings.entry(run.clone()).or_default();
+                *sum = sum.plus(Spending { calls: 1, ..*spent });
                 for (sample, key) in (0..).zip(keys) {
                     transaction
                         .prepare_cached("INSERT INTO samples VALUES (NULL, ?1, ?2, ?3)")?
@@ -396,6 +455,21 @@ fn commit<'a>(
             }
         }
     }
+    for (run, spent) in spendings {
+        transaction
+            .prepare_cached(
+                "INSERT INTO spent VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (run) DO UPDATE SET
+                     calls = calls + excluded.calls, input_tokens = input_tokens + excluded.input_tokens,
+                     output_tokens = output_tokens + excluded.output_tokens, cost = cost + excluded.cost",
+            )?
+            .execute(params![
+                run,
+                column(spent.calls),
+                column(spent.input_tokens),
+                column(spent.output_tokens),
+                column(spent.cost)
+            ])?;
+    }
     transaction.commit()?;
     Ok(found)
 }
@@ -425,7 +499,7 @@ mod tests {
             question: format!("question {number}").into(),
             reply: format!("reply {number}, {}", "x".repeat(400)).into_bytes(),
             run: "run".into(),
-            spent: Spending { calls: 1, input_tokens: 100, output_tokens: number, cost: 7 },
+            spent: Spending { calls: 1, input_tokens: 100, output_tokens: number, cost: 7, microseconds: 9 },
             reservation: None,
         }
     }
@@ -456,6 +530,7 @@ mod tests {
             let place = log.find(&key(999)).unwrap();
             let (bytes, spent) = log.reply(place).unwrap();
             assert!(bytes.starts_with(b"reply 999,"));
+            assert_eq!(spent.microseconds, 9);
             assert_eq!((spent.calls, spent.input_tokens, spent.output_tokens, spent.cost), (1, 100, 999, 7));
             assert_eq!(log.reply(log.find(&key(3)).unwrap()).unwrap().0, b"later");
             assert_eq!(log.find(&key(2000)).unwrap().sample, 1);
@@ -467,19 +542,39 @@ mod tests {
         }
     }
 
+    #[test]
+    fn logs_of_earlier_versions_are_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.sqlite");
+        drop(open_writer(&path).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "ALTER TABLE replies DROP COLUMN microseconds; DROP TABLE spent;
+                 INSERT INTO replies VALUES (NULL, 'q', 'r', 'run', 1, 2, 3, 4), (NULL, 'q', 'r', 'run', 1, 2, 3, 4);",
+            )
+            .unwrap();
+        drop(connection);
+        let log = Log::open(folder.path()).unwrap();
+        written(&log, [reply(1)].into_iter()).unwrap();
+        let spent = log.spent("run").unwrap();
+        assert_eq!((spent.calls, spent.input_tokens, spent.output_tokens, spent.cost), (3, 102, 5, 13));
+        assert_eq!(log.reply(log.find(&key(1)).unwrap()).unwrap().1.microseconds, 9);
+    }
+
     /// A call that was under way when its process ended counts with its worst case.
     #[test]
     fn reservations_count_until_they_are_settled() {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::open(folder.path()).unwrap();
-        let worst = Spending { calls: 1, input_tokens: 10, output_tokens: 20, cost: 30 };
+        let worst = Spending { calls: 1, input_tokens: 10, output_tokens: 20, cost: 30, microseconds: 0 };
         let reserve = |id| Entry::Reservation { id, run: "run".into(), worst };
         written(&log, [reserve(1), reserve(2), reserve(3), Entry::Release { id: 1 }].into_iter()).unwrap();
         let Entry::Reply { keys, question, reply, run, .. } = reply(0) else { unreachable!() };
-        let spent = Spending { calls: 1, input_tokens: 1, output_tokens: 2, cost: 3 };
+        let spent = Spending { calls: 1, input_tokens: 1, output_tokens: 2, cost: 3, microseconds: 0 };
         written(&log, [Entry::Reply { keys, question, reply, run, spent, reservation: Some(2) }].into_iter())
             .unwrap();
-        let expected = Spending { calls: 2, input_tokens: 11, output_tokens: 22, cost: 33 };
+        let expected = Spending { calls: 2, input_tokens: 11, output_tokens: 22, cost: 33, microseconds: 0 };
         assert_eq!(log.spent("run").unwrap(), expected);
         assert_eq!(log.last_reservation().unwrap(), 3);
     }

@@ -14,7 +14,7 @@ mod runner;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::Mutex as Claim;
@@ -442,7 +442,7 @@ impl Calls {
         let mut outcomes = vec![None; request.samples];
         let mut spent = Spending::default();
         let mut replies: HashMap<i64, Option<Answer>> = HashMap::new();
-        let whole = request.clone().times(usize::MAX);
+        let mut whole = request.clone().times(usize::MAX);
         for (number, outcome) in outcomes.iter_mut().enumerate() {
             let Some(place) = self.log.find(&question.sample(request.first_sample + number)) else {
                 continue;
@@ -452,6 +452,9 @@ impl Calls {
                 std::collections::hash_map::Entry::Vacant(entry) => {
                     let (reply, cost) = self.log.reply(place)?;
                     spent = spent.plus(cost);
+                    // The samples of a reply follow each other, so that its first one is known.
+                    whole.first_sample =
+                        (request.first_sample + number).saturating_sub(place.sample as usize);
                     // What could not be read when it came is tried again with the present reader.
                     entry.insert(self.model.read(&whole, &reply).ok())
                 }
@@ -516,8 +519,10 @@ impl Calls {
         self.counts.lock().expect("no panic while counting").sent += 1;
         reservation.send();
 
+        let sent = Instant::now();
         match self.model.send(request).await {
             Ok(reply) => {
+                let microseconds = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
                 let read =
                     self.model.read(request, &reply).and_then(|answer| match answer.samples.is_empty() {
                         true => Err(Failure::new(FailureKind::Unreadable, "the reply holds no sample")),
@@ -525,6 +530,7 @@ impl Calls {
                     });
                 let usage = read.as_ref().ok().and_then(|answer| answer.usage);
                 let spent = usage.map_or(worst, |usage| Price::charge(self.price, usage));
+                let spent = Spending { microseconds, ..spent };
                 // Kept whether or not it can be read: it is paid for, and a better reader may come.
                 let (keys, question) = (keys.to_vec(), question.text.as_str().into());
                 let run = self.run.clone();
@@ -686,6 +692,18 @@ fn check(request: &Request) -> Result<(), String> {
     }
     match &request.prompt {
         Prompt::Chat(messages) if messages.is_empty() => Err("the conversation is empty".into()),
+        Prompt::Continuations { context, .. } if context.is_empty() => {
+            Err("the first token of a text has no probability: the context is empty".into())
+        }
+        Prompt::Continuations { continuations, .. } => {
+            match (continuations.iter().any(String::is_empty), request.first_sample + request.samples) {
+                (true, _) => Err("a continuation is empty".into()),
+                (_, end) if end > continuations.len() => {
+                    Err(format!("there are {} continuations, and {end} are asked for", continuations.len()))
+                }
+                _ => Ok(()),
+            }
+        }
         _ => Ok(()),
     }
 }
@@ -700,6 +718,10 @@ fn in_composed_form(request: &Request) -> Request {
     };
     match &mut request.prompt {
         Prompt::Completion(text) => compose(text),
+        Prompt::Continuations { context, continuations } => {
+            compose(context);
+            continuations.iter_mut().for_each(compose);
+        }
         Prompt::Chat(messages) => {
             for part in messages.iter_mut().flat_map(|message| &mut message.content) {
                 if let Part::Text(text) = part {

@@ -236,7 +236,12 @@ fn conclude(
         .rev()
         .find(is_loop)
         .map(|stage| stage.turns.iter().map(|turn| turn.text.as_str()).collect::<Vec<_>>().join("\n"));
-    let reply =
-        Reply { text: text.unwrap_or_default(), ending, failure, trajectory: Some(Box::new(trajectory)) };
+    let reply = Reply {
+        text: text.unwrap_or_default(),
+        ending,
+        failure,
+        trajectory: Some(Box::new(trajectory)),
+        options: Vec::new(),
+    };
     Ok((reply, asker.spent))
 }

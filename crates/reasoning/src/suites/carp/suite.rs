@@ -44,6 +44,7 @@ pub(in super::super) fn suite() -> Suite {
                 likewise dev and demo, those of data/carp_en as carp_en_test.json and so on, and ret_base/carp.json as \
                 retrieved_exemplars_zh_test.json"
             .into(),
+        needs_data: true,
         settings: vec![
             setting("mode", "carp", Kind::One(modes), "the rules by which answers are found and compared"),
             setting("temperature", "0", Kind::Number(0.0, 10.0), "sampling temperature"),
@@ -145,7 +146,7 @@ fn load(source: &mut Source, settings: &Settings) -> Result<Data, SuiteError> {
     };
     let choice = settings.get("exemplars");
     if choice == "fixed" {
-        return Ok(Data { problems, exemplars: demonstrations });
+        return Ok(Data { problems, exemplars: demonstrations, ..Data::default() });
     }
     let lists = retrieved(source, language)?;
     if choice == "retrieved" && split == "test" && !lists.is_empty() {
@@ -156,7 +157,7 @@ fn load(source: &mut Source, settings: &Settings) -> Result<Data, SuiteError> {
         for (problem, list) in problems.iter_mut().zip(lists) {
             problem.exemplars = list;
         }
-        return Ok(Data { problems, exemplars: demonstrations });
+        return Ok(Data { problems, exemplars: demonstrations, ..Data::default() });
     }
     let mut pool: Vec<Exemplar> = demonstrations;
     pool.extend(lists.into_iter().flatten());
@@ -167,7 +168,7 @@ fn load(source: &mut Source, settings: &Settings) -> Result<Data, SuiteError> {
     pool.retain(|exemplar| seen.insert(without_blanks(&exemplar.question)));
     if choice == "complex" {
         pool.sort_by_key(|exemplar| std::cmp::Reverse(exemplar.solution.chars().count()));
-        return Ok(Data { problems, exemplars: pool });
+        return Ok(Data { problems, exemplars: pool, ..Data::default() });
     }
     let (tokens, weighting) = match (choice, language) {
         ("characters", _) => (Tokens::Characters { least: 2, most: 4 }, Weighting::TfIdf),
@@ -187,7 +188,7 @@ fn load(source: &mut Source, settings: &Settings) -> Result<Data, SuiteError> {
             .cloned()
             .collect();
     }
-    Ok(Data { problems, exemplars: pool })
+    Ok(Data { problems, exemplars: pool, ..Data::default() })
 }
 
 fn record(row: &Row) -> Result<Record, String> {

@@ -16,7 +16,7 @@ const NO_NUMERAL: &str = "无法转换进制：需要形如 204_5 的数和 2 �
 /// a x² + b x + c as a (x + b/2a)² + c − b²/4a.
 /// The benchmark's tool has a square such as (2 x + 1)² as it is, here it becomes 4 (x + 1/2)².
 pub(super) fn complete_the_square(text: &str, budget: &Budget) -> Called {
-    let simple = simplified(&expression(&parse(text)?)?, budget)?;
+    let simple = simplified(&expression(&parse(text)?, budget)?, budget)?;
     let symbols = simple.symbols();
     let (Some(symbol), 1) = (symbols.first(), symbols.len()) else { return error(NO_SQUARE) };
     let Ok(polynomial) = Polynomial::from_expr(&simple) else { return error(NO_SQUARE) };
@@ -34,7 +34,7 @@ pub(super) fn complete_the_square(text: &str, budget: &Budget) -> Called {
 /// What is left of a number after division by another, with the sign of the divisor.
 pub(super) fn remainder(dividend: &str, divisor: &str, budget: &Budget) -> Called {
     let number = |text: &str| -> Result<Rational, ToolError> {
-        let simple = simplified(&expression(&parse(text)?)?, budget)?;
+        let simple = simplified(&expression(&parse(text)?, budget)?, budget)?;
         simple.as_number().cloned().ok_or_else(|| ToolError(NO_REMAINDER.to_string()))
     };
     let (dividend, divisor) = (number(dividend)?, number(divisor)?);
@@ -72,8 +72,8 @@ pub(super) fn is_equal(left: &str, right: &str, budget: &Budget) -> Called {
         let difference = simplified(&(a - b), budget)?;
         Ok(difference.is_zero() || difference.sign_of_constant(budget) == Some(0))
     };
-    let is_same = match (relations(&left)?, relations(&right)?) {
-        (None, None) => is_zero(&expression(&left)?, &expression(&right)?)?,
+    let is_same = match (relations(&left, budget)?, relations(&right, budget)?) {
+        (None, None) => is_zero(&expression(&left, budget)?, &expression(&right, budget)?)?,
         (Some(left), Some(right)) if left.len() == right.len() => {
             let mut is_same = true;
             for (a, b) in left.iter().zip(&right) {

@@ -1,0 +1,100 @@
+//! `mathesis perplexity`: how well a language model predicts a text.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use mathesis_language::data::Source;
+use mathesis_language::data::windows::Windows;
+use mathesis_language::folder::Checkpoint;
+use mathesis_language::training::evaluate;
+use mathesis_networks::sequence::arithmetic::Arithmetic;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::run::use_threads;
+
+const EXAMPLES: &str = "\
+Examples:
+  mathesis perplexity MODEL text.txt
+  mathesis perplexity MODEL text.txt --arithmetic w4a8 --json
+
+MODEL is a folder with config.json, *.safetensors and tokenizer.json. The text is cut into rows of the model's context; every
+token but the first is predicted once, from what is before it in its row.";
+
+/// Arguments of `perplexity`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The model's folder.
+    model: PathBuf,
+    /// A text.
+    text: PathBuf,
+    /// Compute in this arithmetic: f32, bf16, l-mul:K, l-mul:K:attention or wNaM.
+    #[arg(long, value_name = "A")]
+    arithmetic: Option<Arithmetic>,
+    /// Tokens in a row [default: the model's context].
+    #[arg(long, value_name = "N")]
+    time: Option<NonZeroUsize>,
+    /// Rows that are read together.
+    #[arg(long, value_name = "N", default_value = "8")]
+    rows: NonZeroUsize,
+    /// Take no more than this many tokens, from the beginning.
+    #[arg(long, value_name = "N")]
+    tokens: Option<usize>,
+    /// Threads to use [default: one for each core].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Read the model and the text, and tell.
+///
+/// # Errors
+/// [`Failure::Input`] if the folder is not a model's or the text has nothing to predict.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    use_threads(arguments.threads)?;
+    let text = std::fs::read_to_string(&arguments.text)
+        .map_err(|error| Failure::input(format!("cannot read {}: {error}", arguments.text.display())))?;
+    let checkpoint = Checkpoint::read_in(&arguments.model, arguments.arithmetic, &Device::flex())
+        .map_err(Failure::input)?;
+    let tokenizer = checkpoint
+        .tokenizer
+        .ok_or_else(|| Failure::input(format!("{} has no tokenizer.json", arguments.model.display())))?;
+    let mut tokens = tokenizer.encode(&text, true).map_err(Failure::input)?;
+    tokens.truncate(arguments.tokens.unwrap_or(usize::MAX));
+    let config = checkpoint.model.config();
+    let time = arguments.time.map_or(config.context, NonZeroUsize::get);
+    let windows = Windows::new(tokens, time, arguments.rows.get(), config.vocabulary)
+        .map_err(|error| Failure::input(format!("{}: {error}", arguments.text.display())))?;
+    let model = checkpoint.model.packed().map_err(Failure::input)?;
+    let start = Instant::now();
+    let found = evaluate(&model, &windows, windows.batches().unwrap_or(0), 0);
+    let seconds = start.elapsed().as_secs_f64();
+    if !found.loss.is_finite() {
+        return Err(Failure::work("the loss is not a finite number"));
+    }
+    let (perplexity, bytes) = (found.loss.exp(), text.len() as f64);
+    if arguments.json {
+        let record = json!({
+            "perplexity": perplexity,
+            "loss": found.loss,
+            "accuracy": found.accuracy,
+            "tokens": found.places,
+            "seconds": seconds,
+        });
+        println!("{}", serde_json::to_string_pretty(&record).map_err(Failure::work)?);
+    } else {
+        println!("perplexity {perplexity:.4} of {} tokens (loss {:.5})", found.places, found.loss);
+        println!("right      {:.2} %", 100.0 * found.accuracy);
+        if arguments.tokens.is_none() {
+            let bits = found.loss / std::f64::consts::LN_2 * found.places as f64 / bytes;
+            println!("bits       {bits:.4} a byte");
+        }
+        println!("time       {seconds:.1} s");
+    }
+    Ok(())
+}
