@@ -6,8 +6,10 @@
 //! - [`training`]: the course of a training, with checkpoints;
 //! - [`folder`]: models in folders, with all that belongs to them;
 //! - [`text`]: tokenizers, and chats as text;
-//! - [`generation`]: text from a model.
+//! - [`generation`]: text from a model;
+//! - [`built_in`]: a small model that is always there.
 
+pub mod built_in;
 pub mod data;
 mod files;
 pub mod folder;
