@@ -7,6 +7,7 @@ use mathesis_language::folder::Checkpoint;
 use mathesis_language::gguf::{self, GgufError, Weights};
 
 use crate::failure::Failure;
+use crate::model_folder::ModelFolder;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,7 +21,7 @@ refused.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The model's folder.
+    /// The model's folder, or `built-in`.
     model: PathBuf,
     /// The file, whose name ends in .gguf; one that is there is replaced.
     file: PathBuf,
@@ -57,8 +58,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if file.extension().is_none_or(|extension| extension != "gguf") {
         return Err(Failure::input(format!("{}: expected a name that ends in .gguf", file.display())));
     }
-    let checkpoint = Checkpoint::read(model, &Device::flex()).map_err(Failure::input)?;
-    let name = arguments.name.clone().unwrap_or_else(|| crate::generate::name_of_folder(model));
+    let folder = ModelFolder::of(model).map_err(Failure::work)?;
+    let checkpoint = Checkpoint::read(folder.path(), &Device::flex()).map_err(Failure::input)?;
+    let name = arguments.name.clone().unwrap_or_else(|| crate::generate::name_of_folder(folder.path()));
     let weights = match arguments.weights {
         Format::F32 => Weights::F32,
         Format::Bf16 => Weights::Bf16,

@@ -14,24 +14,26 @@ use mathesis_networks::sequence::arithmetic::Arithmetic;
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::model_folder::ModelFolder;
 use crate::progress::{interrupted, listen_for_interrupts};
 use crate::run::use_threads;
 
 const EXAMPLES: &str = "\
 Examples:
+  mathesis generate built-in --chat --prompt 'Tom has 12 marbles and buys 7 more. How many has he?'
   mathesis generate MODEL --prompt 'The sum of'                 the likeliest text, as it comes
   mathesis generate MODEL --chat --prompt 'What is 7 + 5?'      a question, in the model's chat template
   mathesis generate MODEL --prompt A --prompt B --samples 4 --temperature 0.8 --seed 1 --json
   mathesis generate MODEL --messages chat.json --stop $'\\n'     a chat so far: [{\"role\": .., \"content\": ..}, ..]
 
-MODEL is a folder with config.json, *.safetensors and tokenizer.json. What is not given is taken from its
+MODEL is a folder with config.json, *.safetensors and tokenizer.json, or `built-in`: a small model for word problems. What is not given is taken from its
 generation_config.json, else: the likeliest token, 256 of them.";
 
 /// Arguments of `generate`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The model's folder.
+    /// The model's folder, or `built-in`.
     model: PathBuf,
     /// A text to go on from; several are answered together.
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -124,8 +126,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     use_threads(arguments.threads)?;
     listen_for_interrupts();
     let device = Device::flex();
+    let folder = ModelFolder::of(&arguments.model).map_err(Failure::work)?;
     let mut checkpoint =
-        Checkpoint::read_in(&arguments.model, arguments.arithmetic, &device).map_err(Failure::input)?;
+        Checkpoint::read_in(folder.path(), arguments.arithmetic, &device).map_err(Failure::input)?;
     checkpoint.model = checkpoint.model.packed().map_err(Failure::input)?;
     if arguments.weights == Weights::Bf16 {
         checkpoint.model = checkpoint.model.with_bfloat16_weights();

@@ -1,4 +1,4 @@
-//! A language model in a folder as a model that benchmarks can ask: `local:FOLDER`.
+//! A language model in a folder as a model that benchmarks can ask: `local:FOLDER`, or `local:built-in`.
 //!
 //! It is asked in this process, one request at a time on all cores. Samples of a request go on together; the options of a problem are read beside each
 //! other behind the prompt, which is read once.
@@ -15,6 +15,8 @@ use mathesis_reasoning::models::{
     self, Answer, Failure, FailureKind, Finish, Identity, Model, OpenError, Prompt, Request, Sample, Sending,
     Token, Usage,
 };
+
+use crate::model_folder::ModelFolder;
 
 /// The model that a name stands for: one in a folder, or one of those that [`models::open`] knows.
 ///
@@ -43,7 +45,9 @@ struct Inner {
 }
 
 impl LocalModel {
-    fn read(folder: &Path) -> Result<Self, String> {
+    fn read(model: &Path) -> Result<Self, String> {
+        let folder = ModelFolder::of(model).map_err(|error| error.to_string())?;
+        let folder = folder.path();
         let device = Device::flex();
         let checkpoint = Checkpoint::read(folder, &device).map_err(|error| error.to_string())?;
         let tokenizer = checkpoint

@@ -11,6 +11,7 @@ mod failure;
 mod generate;
 mod local_model;
 mod make;
+mod model_folder;
 mod outcome;
 mod papers;
 mod perplexity;

@@ -13,6 +13,7 @@ use mathesis_networks::sequence::arithmetic::Arithmetic;
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::model_folder::ModelFolder;
 use crate::run::use_threads;
 
 const EXAMPLES: &str = "\
@@ -59,8 +60,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     use_threads(arguments.threads)?;
     let text = std::fs::read_to_string(&arguments.text)
         .map_err(|error| Failure::input(format!("cannot read {}: {error}", arguments.text.display())))?;
-    let checkpoint = Checkpoint::read_in(&arguments.model, arguments.arithmetic, &Device::flex())
-        .map_err(Failure::input)?;
+    let folder = ModelFolder::of(&arguments.model).map_err(Failure::work)?;
+    let checkpoint =
+        Checkpoint::read_in(folder.path(), arguments.arithmetic, &Device::flex()).map_err(Failure::input)?;
     let tokenizer = checkpoint
         .tokenizer
         .ok_or_else(|| Failure::input(format!("{} has no tokenizer.json", arguments.model.display())))?;

@@ -8,8 +8,10 @@
 //! - [`gguf`]: models as files for llama.cpp;
 //! - [`text`]: tokenizers, and chats as text;
 //! - [`generation`]: text from a model;
-//! - [`serving`]: a model that many ask at once.
+//! - [`serving`]: a model that many ask at once;
+//! - [`built_in`]: a small model that is always there.
 
+pub mod built_in;
 pub mod data;
 mod files;
 pub mod folder;

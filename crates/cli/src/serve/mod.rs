@@ -25,6 +25,7 @@ use mathesis_language::text::{ChatTemplate, Tokenizer};
 
 use crate::failure::Failure;
 use crate::generate::name_of_folder;
+use crate::model_folder::ModelFolder;
 use crate::run::use_threads;
 use metrics::Metrics;
 
@@ -163,8 +164,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn served(arguments: &Arguments) -> Result<Served, Failure> {
     let device = Device::flex();
+    let folder = ModelFolder::of(&arguments.model).map_err(Failure::work)?;
     let Checkpoint { model, tokenizer, chat, generation, .. } =
-        Checkpoint::read(&arguments.model, &device).map_err(Failure::input)?;
+        Checkpoint::read(folder.path(), &device).map_err(Failure::input)?;
     let tokenizer = tokenizer
         .ok_or_else(|| Failure::input(format!("{} has no tokenizer.json", arguments.model.display())))?;
     let tokenizer = Arc::new(tokenizer);
@@ -179,7 +181,7 @@ fn served(arguments: &Arguments) -> Result<Served, Failure> {
     Ok(Served {
         name: match &arguments.name {
             Some(name) => name.clone(),
-            None => name_of_folder(&arguments.model),
+            None => name_of_folder(folder.path()),
         },
         since: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         service,

@@ -40,7 +40,9 @@ impl<'a> Architecture<'a> {
         for (number, block) in config.layers().enumerate() {
             let place = format!("the block {number}");
             if block.linear != LinearKind::Dense || block.linear_of_channel() != LinearKind::Dense {
-                return Err(format!("{place} has linear layers that are not dense, or in another arithmetic than f32"));
+                return Err(format!(
+                    "{place} has linear layers that are not dense, or in another arithmetic than f32"
+                ));
             }
             let MixerConfig::Attention(attention) = &block.mixer else {
                 return Err(format!("the mixer of {place} is not attention"));

@@ -100,7 +100,9 @@ impl BlockConfig {
 
     fn check_arithmetic(&self, place: &str) -> Result<(), ConfigError> {
         let (arithmetic, attention) = (self.arithmetic, matches!(self.mixer, MixerConfig::Attention(_)));
-        let fine = arithmetic == Arithmetic::F32 || self.linear == LinearKind::Dense && self.channel_linear.is_none_or(|linear| linear == LinearKind::Dense);
+        let fine = arithmetic == Arithmetic::F32
+            || self.linear == LinearKind::Dense
+                && self.channel_linear.is_none_or(|linear| linear == LinearKind::Dense);
         let expected = "f32, as linear layers are not dense";
         ConfigError::unless(fine, place, "arithmetic", arithmetic, expected)?;
         let fine = attention || !matches!(arithmetic, Arithmetic::LMul { scope: Scope::Attention, .. });

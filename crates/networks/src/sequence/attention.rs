@@ -16,7 +16,7 @@ use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, DType, Device, Tensor, TensorData, s};
+use burn::tensor::{Bool, Device, Tensor, TensorData, s};
 use mathesis_algebra::causal_attention::{self as kernel, Setting};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;

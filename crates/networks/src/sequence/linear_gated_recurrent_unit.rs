@@ -15,7 +15,6 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::{sigmoid, silu, softmax};
 use burn::tensor::{Device, Tensor};
-use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::linear_recurrence::{self as kernel, Form, Recurrence};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
@@ -254,20 +253,6 @@ impl LinearGatedRecurrentUnit {
         let (output, states) = self.mix(input, lower_bound, Some(before), &Documents::whole(batch, time));
         state.channels = states.slice([0..batch, time - 1..time]).reshape([batch, width]);
         output
-    }
-
-    /// The layer with packed ternary weights: for inference. Dense layers stay as they are.
-    ///
-    /// # Errors
-    /// [`FormatError`] if a weight is not finite.
-    pub fn packed(self) -> Result<Self, FormatError> {
-        Ok(LinearGatedRecurrentUnit {
-            input: self.input.packed()?,
-            forget: self.forget.packed()?,
-            gate: self.gate.packed()?,
-            output: self.output.packed()?,
-            ..self
-        })
     }
 
     /// The output and the states of all times.

@@ -14,8 +14,8 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::long_convolution::LongConvolution;
+use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_algebra::real::Real;
 use serde::{Deserialize, Serialize};

@@ -91,7 +91,12 @@ impl SwiGlu {
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
     pub fn packed(self) -> Result<Self, FormatError> {
-        Ok(SwiGlu { gate: self.gate.packed()?, up: self.up.map(Linear::packed).transpose()?, down: self.down.packed()?, ..self })
+        Ok(SwiGlu {
+            gate: self.gate.packed()?,
+            up: self.up.map(Linear::packed).transpose()?,
+            down: self.down.packed()?,
+            ..self
+        })
     }
 
     /// `[batch, time, width]` to the same shape.
