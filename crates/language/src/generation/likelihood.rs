@@ -48,7 +48,7 @@ pub fn log_likelihoods(
     let first = logits(model, hidden.slice([0..1, time - 1..time, 0..width]))?;
     let of = |logits: &[f32], token: u32| {
         let (chosen, top) = log_probabilities(logits, token, top);
-        TokenLogProbability { chosen, top }
+        TokenLogProbability { chosen, top, offset: 0 }
     };
     for (continuation, found) in continuations.iter().zip(&mut found) {
         found.extend(continuation.first().map(|&token| of(&first, token)));

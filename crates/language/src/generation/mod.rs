@@ -78,7 +78,7 @@ pub struct TokenLogProbability {
     pub chosen: LogProbability,
     /// The likeliest ones, the likeliest first.
     pub top: Vec<LogProbability>,
-    /// Bytes of the answer's text that were certain before the token came: where its own text begins.
+    /// Bytes of the answer's text that were certain before the token came: where its own text begins. 0 where tokens were given, and no text is made.
     pub offset: usize,
 }
 

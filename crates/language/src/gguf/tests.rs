@@ -363,7 +363,9 @@ fn models_that_llama_cpp_does_not_have_are_refused() {
     ternary.blocks[0].linear = LinearKind::Ternary;
     let mut unequal = llama();
     unequal.blocks.push(unequal.blocks[0].clone());
-    let crate::model::ChannelConfig::SwiGlu(channel) = &mut unequal.blocks[1].channel;
+    let crate::model::ChannelConfig::SwiGlu(channel) = &mut unequal.blocks[1].channel else {
+        panic!("the channel layer of a llama")
+    };
     channel.hidden = 64;
     let dynamic = RotaryScaling::Dynamic { factor: 2.0, context: 64 };
     for (config, says) in [

@@ -331,6 +331,12 @@ impl MixerState {
             Some(MixerState::TensorAttention(_)) => joined!(TensorAttention, TensorAttentionState),
             None => panic!("no states to join"),
         }
+    }
+}
+
+impl<'a> Prepared<'a> {
+    fn surroundings(&mut self, layer: &'a Attention, make: impl FnOnce() -> Surroundings) -> &Surroundings {
+        let known = self.surroundings.iter().position(|(other, _)| layer.has_surroundings_of(other));
         let place = known.unwrap_or_else(|| {
             self.surroundings.push((layer, make()));
             self.surroundings.len() - 1
