@@ -162,9 +162,15 @@ impl Inner {
             let wanted = generation::Request { seed: seed.wrapping_add(number as u64), ..wanted.clone() };
             let mut heard = |_: usize, _: usize, _: &str| ControlFlow::Continue(());
             let model = &self.checkpoint.model;
-            let answers =
-                generate(model, &self.tokenizer, &[prompt.clone()], &wanted, &self.device, &mut heard)
-                    .map_err(|error| failure(&error))?;
+            let answers = generate(
+                model,
+                &self.tokenizer,
+                std::slice::from_ref(&prompt),
+                &wanted,
+                &self.device,
+                &mut heard,
+            )
+            .map_err(|error| failure(&error))?;
             let completion = answers.into_iter().flatten().next().ok_or_else(|| rejected("no answer"))?;
             written += completion.tokens.len() as u64;
             let finish = match completion.finish {

@@ -265,6 +265,7 @@ impl LanguageModel {
     /// The matrix `[vocabulary, width]` that the logits are products with, if they are nothing else.
     pub(crate) fn head_matrix(&self) -> Option<Tensor<2>> {
         match &self.head {
+            _ if self.transform.is_some() => None,
             None => Some(self.embedding.weight.val()),
             Some(Linear::Dense(layer)) if layer.bias.is_none() => Some(layer.weight.val()),
             Some(_) => None,

@@ -99,6 +99,9 @@ pub struct Sampler<'a> {
     shots: usize,
 }
 
+/// The prompts of a task, its own solved documents, and the split that has others.
+pub type PromptsAndSolved = (Prompts, Option<Vec<Document>>, Option<String>);
+
 impl Prompts {
     /// Takes the keys of prompts out of a task; also its own solved documents, and the split of others.
     pub fn read(
@@ -106,7 +109,7 @@ impl Prompts {
         few_shot_split: Option<String>,
         test_split: Option<&str>,
         output: Output,
-    ) -> Result<(Self, Option<Vec<Document>>, Option<String>), SuiteError> {
+    ) -> Result<PromptsAndSolved, SuiteError> {
         let mut environment = python::environment();
         let mut field = |value: Value, name: &str| Field::read(&value, name, &mut environment);
         let asked_text = field(table.required("doc_to_text")?, "doc_to_text")?;

@@ -38,7 +38,7 @@ fn method_of_list(value: &Value, method: &str, arguments: &[Value]) -> Option<Re
             let found = value.try_iter().ok()?.position(|item| item == *wanted);
             let missing =
                 || Error::new(ErrorKind::InvalidOperation, format!("{} is not in list", repr(wanted)));
-            Some(found.map(|at| Value::from(at)).ok_or_else(missing))
+            Some(found.map(Value::from).ok_or_else(missing))
         }
         (ValueKind::String, "removeprefix", [_]) => {
             let (text, prefix) = (value.as_str()?, argument(0)?);

@@ -290,7 +290,7 @@ impl Rule {
         if *case {
             text = text.to_lowercase();
         }
-        text.retain(|c| !(*punctuation && c.is_ascii_punctuation()) && !(*numbers && c.is_ascii_digit()));
+        text.retain(|c| !(*punctuation && c.is_ascii_punctuation() || *numbers && c.is_ascii_digit()));
         text
     }
 }
