@@ -336,8 +336,8 @@ fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
 fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    // Mapped pages need neither a system call nor a copy.
-    connection.pragma_update(None, "mmap_size", 1i64 << 40)?;
+    // Mapped pages need neither a system call nor a copy; a part of them is enough, as all that are read count as memory in use.
+    connection.pragma_update(None, "mmap_size", 1i64 << 26)?;
     Ok(connection)
 }
 
