@@ -181,7 +181,7 @@ fn rationale(statement: &Statement, language: Language) -> &str {
 /// # Errors
 /// Wrong input before anything is asked; [`Failure::Work`] if the calls stop before the end.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    if arguments.samples != 1 {
+    if arguments.samples.is_some_and(|samples| samples != 1) {
         return Err(Failure::input(format!("--samples has no meaning for {NAME}")));
     }
     if let Some(output) = &arguments.output {

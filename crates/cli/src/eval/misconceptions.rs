@@ -108,7 +108,7 @@ impl Arguments {
         if self.limit.is_some() {
             return Some("--limit");
         }
-        if self.samples != 1 {
+        if self.samples.is_some_and(|samples| samples != 1) {
             return Some("--samples");
         }
         self.strategy.is_some().then_some("--strategy")

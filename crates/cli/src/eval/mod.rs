@@ -99,9 +99,9 @@ pub struct Arguments {
     /// Ask only so many problems, evenly spread over the suite.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Samples of each problem.
-    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    samples: u16,
+    /// Samples of each problem [default: 1, or what an imported task says].
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    samples: Option<u16>,
     /// How problems are asked; a wrong name shows the ways of the suite.
     #[arg(long, value_name = "NAME")]
     strategy: Option<String>,
@@ -300,10 +300,8 @@ fn plan(arguments: &Arguments, name: &str) -> Result<Plan, Failure> {
     }
     let grader = Grader { mode: settings.mode(), budget: settings.budget(), task: data.task.clone() };
     let programs = Programs::of(&strategy, &settings, arguments.quiet || arguments.json)?;
-    let samples = match (arguments.samples, &data.task) {
-        (1, Some(task)) => task.repeats,
-        (samples, _) => usize::from(samples),
-    };
+    let of_task = data.task.as_ref().map_or(1, |task| task.repeats);
+    let samples = arguments.samples.map_or(of_task, usize::from);
     if let Procedure::Options = strategy.procedure {
         if samples > 1 {
             return Err(Failure::input(

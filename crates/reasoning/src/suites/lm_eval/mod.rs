@@ -25,7 +25,7 @@ use yaml::{Table, Value};
 pub use scores::{Measured, TaskTally};
 
 /// How an imported task is judged, and how its replies are made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Task {
     /// Its name.
     pub name: String,
@@ -419,14 +419,7 @@ fn load(checked: &Checked, source: &mut Source, settings: &Settings) -> Result<D
             ..Problem::default()
         });
     }
-    let task = Task {
-        has_several_targets,
-        pipelines: checked.task.pipelines.clone(),
-        metrics: checked.task.metrics.clone(),
-        name: checked.name.clone(),
-        sampling: checked.task.sampling.clone(),
-        ..checked.task
-    };
+    let task = Task { has_several_targets, ..checked.task.clone() };
     Ok(Data { problems, exemplars: Vec::new(), task: Some(Arc::new(task)) })
 }
 
