@@ -22,7 +22,7 @@ use super::cross_entropy::{CrossEntropyKernels, composition};
 use super::cross_entropy::{row_loss, row_loss_and_gradient, total, values, whole_numbers};
 
 /// The weighted sum, `[1]`, of the cross-entropies of the logits `x Wᵀ` with `targets` `[rows]`, in nats, for `x` `[rows, width]` and `W`
-/// `[vocabulary, width]`. A row of weight 0 counts for nothing, whatever its hidden state and its target are.
+/// `[vocabulary, width]`. A row of weight 0 counts for nothing, whatever its target is; its hidden state must be finite.
 ///
 /// # Panics
 /// If the shapes do not fit each other, or the target of a row that counts is not below the vocabulary's size.
