@@ -58,9 +58,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if file.extension().is_none_or(|extension| extension != "gguf") {
         return Err(Failure::input(format!("{}: expected a name that ends in .gguf", file.display())));
     }
-    let folder = ModelFolder::of(model).map_err(Failure::work)?;
+    let folder = ModelFolder::of(model)?;
     let checkpoint = Checkpoint::read(folder.path(), &Device::flex()).map_err(Failure::input)?;
-    let name = arguments.name.clone().unwrap_or_else(|| crate::generate::name_of_folder(folder.path()));
+    let name = arguments.name.clone().unwrap_or_else(|| folder.name());
     let weights = match arguments.weights {
         Format::F32 => Weights::F32,
         Format::Bf16 => Weights::Bf16,

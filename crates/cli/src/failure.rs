@@ -18,6 +18,15 @@ pub enum Failure {
     Told,
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Input(report) | Failure::Work(report) => write!(f, "{report}"),
+            Failure::Told => write!(f, "told already"),
+        }
+    }
+}
+
 impl Failure {
     /// Wrong input, explained in one line.
     pub fn input(message: impl std::fmt::Display) -> Self {

@@ -122,22 +122,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if given == 0 {
         return Err(Failure::input("nothing to go on from: give --prompt, --prompt-file or --messages"));
     }
-    mathesis_algebra::memory::keep_freed();
     use_threads(arguments.threads)?;
     listen_for_interrupts();
     let device = Device::flex();
-    let folder = ModelFolder::of(&arguments.model).map_err(Failure::work)?;
-    let mut checkpoint =
-        Checkpoint::read_in(folder.path(), arguments.arithmetic, &device).map_err(Failure::input)?;
-    checkpoint.model = checkpoint.model.packed().map_err(Failure::input)?;
+    let folder = ModelFolder::of(&arguments.model)?;
+    let (mut checkpoint, tokenizer) = folder.for_inference(arguments.arithmetic, &device)?;
     if arguments.weights == Weights::Bf16 {
         checkpoint.model = checkpoint.model.with_bfloat16_weights();
     }
-    let tokenizer = checkpoint
-        .tokenizer
-        .as_ref()
-        .ok_or_else(|| Failure::input(format!("{} has no tokenizer.json", arguments.model.display())))?;
-    let prompts = prompts(arguments, &checkpoint, tokenizer)?;
+    let prompts = prompts(arguments, &checkpoint, &tokenizer)?;
     let request = request(arguments, &checkpoint);
     let tokens: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.tokens.clone()).collect();
     let alone = prompts.len() == 1 && arguments.samples == 1 && !arguments.json;
@@ -154,7 +147,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let answers = generate(&checkpoint.model, tokenizer, &tokens, &request, &device, &mut heard)
+    let answers = generate(&checkpoint.model, &tokenizer, &tokens, &request, &device, &mut heard)
         .map_err(Failure::input)?;
     let elapsed = start.elapsed();
     if arguments.json {
@@ -265,10 +258,4 @@ fn told(prompts: &[Prompt], answers: &[Vec<Completion>], first: Duration, elapse
         first.as_secs_f64(),
         elapsed.as_secs_f64()
     )
-}
-
-/// What a model is called: the name of its folder, which is asked itself, so that `.` has a name too.
-pub fn name_of_folder(folder: &Path) -> String {
-    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-    whole.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned())
 }

@@ -1,15 +1,14 @@
 //! A language model in a folder as a model that benchmarks can ask: `local:FOLDER`, or `local:built-in`.
 //!
-//! It is asked in this process, one request at a time on all cores. Samples of a request go on together; the options of a problem are read beside each
-//! other behind the prompt, which is read once.
+//! It is asked in this process, one request at a time on all cores. Samples of a request are written together; the options of a problem are read
+//! beside each other behind the prompt, which is read once.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
 use mathesis_language::folder::Checkpoint;
-use mathesis_language::generation::{self, GenerationError, Sampling, generate, log_likelihoods};
+use mathesis_language::generation::{self, Decoder, GenerationError, Sampling, log_likelihoods};
 use mathesis_language::text::{Message, Tokenizer};
 use mathesis_reasoning::models::{
     self, Answer, Failure, FailureKind, Finish, Identity, Model, OpenError, Prompt, Request, Sample, Sending,
@@ -46,16 +45,11 @@ struct Inner {
 
 impl LocalModel {
     fn read(model: &Path) -> Result<Self, String> {
-        let folder = ModelFolder::of(model).map_err(|error| error.to_string())?;
-        let folder = folder.path();
+        let folder = ModelFolder::of(model).map_err(|failure| failure.to_string())?;
         let device = Device::flex();
-        let checkpoint = Checkpoint::read(folder, &device).map_err(|error| error.to_string())?;
-        let tokenizer = checkpoint
-            .tokenizer
-            .clone()
-            .ok_or_else(|| format!("{} has no tokenizer.json", folder.display()))?;
-        let whole = folder.canonicalize().map_err(|error| error.to_string())?;
-        let name = whole.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned());
+        let (checkpoint, tokenizer) =
+            folder.for_inference(None, &device).map_err(|failure| failure.to_string())?;
+        let (name, folder) = (folder.name(), folder.path());
         let identity = Identity {
             provider: "local".into(),
             endpoint: String::new(),
@@ -155,23 +149,23 @@ impl Inner {
             samples: 1,
             log_probabilities: request.log_probabilities.map(|count| count as usize),
         };
-        let mut samples = Vec::with_capacity(request.samples);
-        let mut written = 0;
         // Sample i has the seed `seed + i`, whichever of them are asked for.
+        let mut decoder = Decoder::new(&self.checkpoint.model, &self.tokenizer, &self.device);
         for number in request.first_sample..request.first_sample + request.samples {
             let wanted = generation::Request { seed: seed.wrapping_add(number as u64), ..wanted.clone() };
-            let mut heard = |_: usize, _: usize, _: &str| ControlFlow::Continue(());
-            let model = &self.checkpoint.model;
-            let answers = generate(
-                model,
-                &self.tokenizer,
-                std::slice::from_ref(&prompt),
-                &wanted,
-                &self.device,
-                &mut heard,
-            )
-            .map_err(|error| failure(&error))?;
-            let completion = answers.into_iter().flatten().next().ok_or_else(|| rejected("no answer"))?;
+            decoder.begin(&prompt, 0, &wanted).map_err(|error| failure(&error))?;
+        }
+        let mut completions = vec![None; request.samples];
+        while !decoder.is_idle() {
+            for event in decoder.step().map_err(|error| failure(&error))? {
+                if event.completion.is_some() {
+                    completions[event.sequence] = event.completion;
+                }
+            }
+        }
+        let mut samples = Vec::with_capacity(request.samples);
+        let mut written = 0;
+        for completion in completions.into_iter().flatten() {
             written += completion.tokens.len() as u64;
             let finish = match completion.finish {
                 generation::Finish::Length => Finish::Length,

@@ -1,35 +1,67 @@
-//! The folder that a language model's name on the command line stands for.
+//! Language models as the command line names them: by their folder, or `built-in`.
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use mathesis_language::built_in::{self, BuiltIn};
-use mathesis_language::folder::FolderError;
+use mathesis_language::folder::Checkpoint;
+use mathesis_language::text::Tokenizer;
+use mathesis_networks::sequence::arithmetic::Arithmetic;
+
+use crate::failure::Failure;
 
 /// A folder of the user's, or that of the built-in model, which is there until this is dropped.
-pub enum ModelFolder {
-    /// A folder of the user's.
-    Given(PathBuf),
-    /// That of the built-in model.
-    BuiltIn(BuiltIn),
+pub struct ModelFolder {
+    path: PathBuf,
+    _built_in: Option<BuiltIn>,
 }
 
 impl ModelFolder {
     /// The folder of a path, or of the built-in model for its name (a folder of that name is `./built-in`).
     ///
     /// # Errors
-    /// If the built-in model cannot be unpacked.
-    pub fn of(model: &Path) -> Result<Self, FolderError> {
+    /// [`Failure::Input`] if there is no such folder, [`Failure::Work`] if the built-in model cannot be unpacked.
+    pub fn of(model: &Path) -> Result<Self, Failure> {
         if model == Path::new(built_in::NAME) {
-            return Ok(ModelFolder::BuiltIn(BuiltIn::unpack()?));
+            let built_in = BuiltIn::unpack().map_err(Failure::work)?;
+            return Ok(ModelFolder { path: built_in.folder().to_path_buf(), _built_in: Some(built_in) });
         }
-        Ok(ModelFolder::Given(model.to_path_buf()))
+        if !model.is_dir() {
+            let (model, name) = (model.display(), built_in::NAME);
+            return Err(Failure::input(format!(
+                "there is no folder {model}; expected one with config.json and *.safetensors, or `{name}`"
+            )));
+        }
+        Ok(ModelFolder { path: model.to_path_buf(), _built_in: None })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        match self {
-            ModelFolder::Given(path) => path,
-            ModelFolder::BuiltIn(model) => model.folder(),
-        }
+        &self.path
+    }
+
+    /// What the model is called: the name of its folder, which is asked itself, so that `.` has a name too.
+    pub fn name(&self) -> String {
+        let whole = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        whole.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// The model for inference: computing in an arithmetic if one is given, with packed weights where they are of few bits. From then
+    /// on the process keeps memory that it frees.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] if the folder is not a model's, has no tokenizer, or the model cannot be in that arithmetic.
+    pub fn for_inference(
+        &self,
+        arithmetic: Option<Arithmetic>,
+        device: &Device,
+    ) -> Result<(Checkpoint, Tokenizer), Failure> {
+        mathesis_algebra::memory::keep_freed();
+        let mut checkpoint = Checkpoint::read_in(&self.path, arithmetic, device).map_err(Failure::input)?;
+        checkpoint.model = checkpoint.model.packed().map_err(Failure::input)?;
+        let tokenizer = checkpoint.tokenizer.clone();
+        let tokenizer = tokenizer
+            .ok_or_else(|| Failure::input(format!("{} has no tokenizer.json", self.path.display())))?;
+        Ok((checkpoint, tokenizer))
     }
 }

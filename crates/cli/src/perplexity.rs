@@ -28,7 +28,7 @@ token but the first is predicted once, from what is before it in its row.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The model's folder.
+    /// The model's folder, or `built-in`.
     model: PathBuf,
     /// A text.
     text: PathBuf,
@@ -60,19 +60,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     use_threads(arguments.threads)?;
     let text = std::fs::read_to_string(&arguments.text)
         .map_err(|error| Failure::input(format!("cannot read {}: {error}", arguments.text.display())))?;
-    let folder = ModelFolder::of(&arguments.model).map_err(Failure::work)?;
-    let checkpoint =
-        Checkpoint::read_in(folder.path(), arguments.arithmetic, &Device::flex()).map_err(Failure::input)?;
-    let tokenizer = checkpoint
-        .tokenizer
-        .ok_or_else(|| Failure::input(format!("{} has no tokenizer.json", arguments.model.display())))?;
+    let folder = ModelFolder::of(&arguments.model)?;
+    let (Checkpoint { model, .. }, tokenizer) =
+        folder.for_inference(arguments.arithmetic, &Device::flex())?;
     let mut tokens = tokenizer.encode(&text, true).map_err(Failure::input)?;
     tokens.truncate(arguments.tokens.unwrap_or(usize::MAX));
-    let config = checkpoint.model.config();
+    let config = model.config();
     let time = arguments.time.map_or(config.context, NonZeroUsize::get);
     let windows = Windows::new(tokens, time, arguments.rows.get(), config.vocabulary)
         .map_err(|error| Failure::input(format!("{}: {error}", arguments.text.display())))?;
-    let model = checkpoint.model.packed().map_err(Failure::input)?;
     let start = Instant::now();
     let found = evaluate(&model, &windows, windows.batches().unwrap_or(0), 0);
     let seconds = start.elapsed().as_secs_f64();

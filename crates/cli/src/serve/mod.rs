@@ -24,7 +24,6 @@ use mathesis_language::serving::{self, Service};
 use mathesis_language::text::{ChatTemplate, Tokenizer};
 
 use crate::failure::Failure;
-use crate::generate::name_of_folder;
 use crate::model_folder::ModelFolder;
 use crate::run::use_threads;
 use metrics::Metrics;
@@ -43,7 +42,7 @@ MODEL is a folder with config.json, *.safetensors and tokenizer.json. Chats need
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// The model's folder.
+    /// The model's folder, or `built-in`.
     model: PathBuf,
     /// The address to listen on; others than loopback ones let other machines ask.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
@@ -164,11 +163,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn served(arguments: &Arguments) -> Result<Served, Failure> {
     let device = Device::flex();
-    let folder = ModelFolder::of(&arguments.model).map_err(Failure::work)?;
-    let Checkpoint { model, tokenizer, chat, generation, .. } =
-        Checkpoint::read(folder.path(), &device).map_err(Failure::input)?;
-    let tokenizer = tokenizer
-        .ok_or_else(|| Failure::input(format!("{} has no tokenizer.json", arguments.model.display())))?;
+    let folder = ModelFolder::of(&arguments.model)?;
+    let (Checkpoint { model, chat, generation, .. }, tokenizer) = folder.for_inference(None, &device)?;
     let tokenizer = Arc::new(tokenizer);
     let limits = limits(arguments, model.config())?;
     let limits_of_service = serving::Limits {
@@ -179,10 +175,7 @@ fn served(arguments: &Arguments) -> Result<Served, Failure> {
     let service = Service::start(model, tokenizer.clone(), device, limits_of_service)
         .map_err(|error| Failure::work(format!("cannot start a thread: {error}")))?;
     Ok(Served {
-        name: match &arguments.name {
-            Some(name) => name.clone(),
-            None => name_of_folder(folder.path()),
-        },
+        name: arguments.name.clone().unwrap_or_else(|| folder.name()),
         since: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         service,
         tokenizer,
