@@ -3,7 +3,7 @@
 //! Every entry of the matrix is needed once, so that the product takes as long as the matrix takes to read. General products of
 //! matrices rearrange it first; here it is read once, in its order, by all threads. Some rows of `X` and some of `W` are multiplied
 //! together, so that each number that is read from the cache is used for several sums, all of them in registers. A matrix kept in
-//! bfloat16 has half the bytes to read; its rows become single precision in the cache, exactly.
+//! bfloat16 or 8-bit integers has half or a quarter of the bytes to read; its rows become single precision in the cache, exactly.
 
 use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
@@ -35,6 +35,16 @@ impl Weight for bf16 {
         for (room, number) in room.iter_mut().zip(numbers) {
             // It is the upper half of the number in single precision.
             *room = f32::from_bits(u32::from(number.to_bits()) << 16);
+        }
+        room
+    }
+}
+
+impl Weight for i8 {
+    #[inline(always)]
+    fn single<'a>(numbers: &'a [i8], room: &'a mut [f32]) -> &'a [f32] {
+        for (room, &number) in room.iter_mut().zip(numbers) {
+            *room = f32::from(number);
         }
         room
     }

@@ -1,6 +1,5 @@
 //! Numeric multilinear algebra over plain slices: linear operators with declared structure, tensor contraction, convolution.
 //!
-//! - [`causal_attention`]: softmax attention to what came before, forwards and backwards;
 //! - [`convolution`]: three-dimensional convolution layers, forwards and backwards;
 //! - [`few_rows`]: products of a few rows with a large matrix;
 //! - [`gated_linear_attention`]: attention whose state decays by gates, recurrent, parallel and by chunks, forwards and backwards;
@@ -15,10 +14,10 @@
 //! - [`random`]: random numbers that are addressed instead of drawn;
 //! - [`real`]: the number types that kernels are generic over;
 //! - [`sketch`]: random sketches, applied without being written out;
+//! - [`softmax_attention`]: softmax attention to stretches of tokens, such as what came before, forwards and backwards;
 //! - [`tensor`]: dense row-major tensors and products along one of their modes;
 //! - [`tensor_attention`]: attention to all pairs and longer tuples of tokens, exact and by polynomials, forwards and backwards.
 
-pub mod causal_attention;
 pub mod convolution;
 pub mod few_rows;
 pub mod gated_linear_attention;
@@ -33,5 +32,6 @@ pub mod product;
 pub mod random;
 pub mod real;
 pub mod sketch;
+pub mod softmax_attention;
 pub mod tensor;
 pub mod tensor_attention;

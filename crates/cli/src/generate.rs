@@ -14,7 +14,7 @@ use mathesis_networks::sequence::arithmetic::Arithmetic;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::model_folder::ModelFolder;
+use crate::model_folder::{ModelFolder, Weights};
 use crate::progress::{interrupted, listen_for_interrupts};
 use crate::run::use_threads;
 
@@ -86,7 +86,7 @@ pub struct Arguments {
     /// With --json: logarithms of probabilities for each token, and for the K likeliest beside it.
     #[arg(long, value_name = "K", requires = "json")]
     log_probabilities: Option<usize>,
-    /// How the model's matrices are kept in memory; bf16 is half the memory, and half of what is read for a token.
+    /// How the model's matrices are kept in memory; bf16 and int8 are a half and a quarter of it, and of what is read for a token.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Weights::F32)]
     weights: Weights,
     /// Threads to use [default: one for each core].
@@ -98,13 +98,6 @@ pub struct Arguments {
     /// Do not tell how long it took.
     #[arg(short, long)]
     quiet: bool,
-}
-
-/// A number format of matrices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Weights {
-    F32,
-    Bf16,
 }
 
 /// A prompt as it was given, and as tokens.
@@ -126,10 +119,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     listen_for_interrupts();
     let device = Device::flex();
     let folder = ModelFolder::of(&arguments.model)?;
-    let (mut checkpoint, tokenizer) = folder.for_inference(arguments.arithmetic, &device)?;
-    if arguments.weights == Weights::Bf16 {
-        checkpoint.model = checkpoint.model.with_bfloat16_weights();
-    }
+    let (checkpoint, tokenizer) = folder.for_inference(arguments.arithmetic, arguments.weights, &device)?;
     let prompts = prompts(arguments, &checkpoint, &tokenizer)?;
     let request = request(arguments, &checkpoint);
     let tokens: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.tokens.clone()).collect();
@@ -236,6 +226,7 @@ fn request(arguments: &Arguments, checkpoint: &Checkpoint) -> Request {
         seed: arguments.seed,
         samples: usize::from(arguments.samples),
         log_probabilities: arguments.log_probabilities,
+        of_prompt: false,
     }
 }
 

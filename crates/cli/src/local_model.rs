@@ -15,7 +15,7 @@ use mathesis_reasoning::models::{
     Token, Usage,
 };
 
-use crate::model_folder::ModelFolder;
+use crate::model_folder::{ModelFolder, Weights};
 
 /// The model that a name stands for: one in a folder, or one of those that [`models::open`] knows.
 ///
@@ -48,7 +48,7 @@ impl LocalModel {
         let folder = ModelFolder::of(model).map_err(|failure| failure.to_string())?;
         let device = Device::flex();
         let (checkpoint, tokenizer) =
-            folder.for_inference(None, &device).map_err(|failure| failure.to_string())?;
+            folder.for_inference(None, Weights::F32, &device).map_err(|failure| failure.to_string())?;
         let (name, folder) = (folder.name(), folder.path());
         let identity = Identity {
             provider: "local".into(),
@@ -148,6 +148,7 @@ impl Inner {
             seed,
             samples: 1,
             log_probabilities: request.log_probabilities.map(|count| count as usize),
+            of_prompt: false,
         };
         // Sample i has the seed `seed + i`, whichever of them are asked for.
         let mut decoder = Decoder::new(&self.checkpoint.model, &self.tokenizer, &self.device);

@@ -16,6 +16,18 @@ pub struct ModelFolder {
     _built_in: Option<BuiltIn>,
 }
 
+/// A number format in which a model's matrices are kept in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Weights {
+    /// As they are.
+    #[default]
+    F32,
+    /// Rounded to bfloat16: half the memory.
+    Bf16,
+    /// 8 bits with a scale for each row of a matrix: a quarter of the memory; embeddings stay as they are.
+    Int8,
+}
+
 impl ModelFolder {
     /// The folder of a path, or of the built-in model for its name (a folder of that name is `./built-in`).
     ///
@@ -46,19 +58,25 @@ impl ModelFolder {
         whole.file_name().map_or("model".into(), |name| name.to_string_lossy().into_owned())
     }
 
-    /// The model for inference: computing in an arithmetic if one is given, with packed weights where they are of few bits. From then
-    /// on the process keeps memory that it frees.
+    /// The model for inference: computing in an arithmetic if one is given, with packed weights where they are of few bits, and with its
+    /// other matrices in a number format. From then on the process keeps memory that it frees.
     ///
     /// # Errors
     /// [`Failure::Input`] if the folder is not a model's, has no tokenizer, or the model cannot be in that arithmetic.
     pub fn for_inference(
         &self,
         arithmetic: Option<Arithmetic>,
+        weights: Weights,
         device: &Device,
     ) -> Result<(Checkpoint, Tokenizer), Failure> {
         mathesis_algebra::memory::keep_freed();
         let mut checkpoint = Checkpoint::read_in(&self.path, arithmetic, device).map_err(Failure::input)?;
-        checkpoint.model = checkpoint.model.packed().map_err(Failure::input)?;
+        let model = checkpoint.model.packed().map_err(Failure::input)?;
+        checkpoint.model = match weights {
+            Weights::F32 => model,
+            Weights::Bf16 => model.with_bfloat16_weights(),
+            Weights::Int8 => model.with_int8_weights().map_err(Failure::input)?,
+        };
         let tokenizer = checkpoint.tokenizer.clone();
         let tokenizer = tokenizer
             .ok_or_else(|| Failure::input(format!("{} has no tokenizer.json", self.path.display())))?;

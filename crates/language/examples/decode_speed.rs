@@ -1,6 +1,6 @@
 //! How fast a model of about 100 million parameters writes, against the memory's own speed.
 //!
-//! `decode_speed` prints tokens a second for 1, 4 and 16 rows with weights in single precision and in bfloat16, what of the weights is
+//! `decode_speed` prints tokens a second for 1, 4 and 16 rows with weights in single precision, in bfloat16 and in 8 bits, what of the weights is
 //! read for it in bytes a second, and how fast memory is read and copied.
 
 use std::time::Instant;
@@ -41,7 +41,11 @@ fn main() {
         copied / 1e9
     );
     let half = model.clone().with_bfloat16_weights();
-    for (name, model, bytes) in [("f32", model, 4.0), ("bf16", half, 2.0)] {
+    let quarter = match model.clone().with_int8_weights() {
+        Ok(model) => model,
+        Err(error) => panic!("finite weights: {error}"),
+    };
+    for (name, model, bytes) in [("f32", model, 4.0), ("bf16", half, 2.0), ("int8", quarter, 1.0)] {
         for rows in [1, 4, 16] {
             let best = step(&model, rows, &device);
             println!(

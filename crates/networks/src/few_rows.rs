@@ -20,7 +20,7 @@ use mathesis_algebra::real::Real;
 use crate::operation::{Array, ArrayGradients, SliceBackend, SliceKernels, SliceOperation, apply_to_two};
 
 /// Rows up to which a matrix is read once; beyond them general products are faster.
-const FEW: usize = 16;
+pub(crate) const FEW: usize = 16;
 
 /// `x Wᵀ` for rows `[.., in]` and `W` `[out, in]`, of one number format or `W` in bfloat16 and the rows in single precision.
 ///

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`bipolar`] | odd integers −(2ⁿ−1)..2ⁿ−1, n = 1..8, as bit planes | XOR or AND and population count, exact |
 //! | [`ternary`] | −1, 0, 1 with one scale, two bits each | with 8-bit integers, exact |
+//! | [`int8`] | 8-bit integers with a scale for each row | with single precision, for a few rows |
 //! | [`l_mul`] | any binary floating-point format | multiplication replaced by an integer addition |
 //! | [`float8`] | the 8-bit floats E4M3 and E5M2 | (used by `l_mul`) |
 //!
@@ -18,6 +19,7 @@
 pub mod bipolar;
 pub mod bit_linear;
 pub mod float8;
+pub mod int8;
 pub mod l_mul;
 pub mod ternary;
 

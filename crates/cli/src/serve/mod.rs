@@ -22,9 +22,10 @@ use mathesis_language::folder::{Checkpoint, GenerationDefaults};
 use mathesis_language::model::LanguageModelConfig;
 use mathesis_language::serving::{self, Service};
 use mathesis_language::text::{ChatTemplate, Tokenizer};
+use mathesis_networks::sequence::arithmetic::Arithmetic;
 
 use crate::failure::Failure;
-use crate::model_folder::ModelFolder;
+use crate::model_folder::{ModelFolder, Weights};
 use crate::run::use_threads;
 use metrics::Metrics;
 
@@ -53,6 +54,12 @@ pub struct Arguments {
     /// The model's name in requests [default: that of its folder].
     #[arg(long)]
     name: Option<String>,
+    /// Compute in this arithmetic: f32, bf16, l-mul:K, l-mul:K:attention or wNaM; of few bits, weights are packed.
+    #[arg(long, value_name = "A")]
+    arithmetic: Option<Arithmetic>,
+    /// How the model's matrices are kept in memory; bf16 and int8 are a half and a quarter of it, and of what is read for a token.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Weights::F32)]
+    weights: Weights,
     /// Answers that are written at the same time.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_running: u16,
@@ -164,7 +171,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn served(arguments: &Arguments) -> Result<Served, Failure> {
     let device = Device::flex();
     let folder = ModelFolder::of(&arguments.model)?;
-    let (Checkpoint { model, chat, generation, .. }, tokenizer) = folder.for_inference(None, &device)?;
+    let (Checkpoint { model, chat, generation, .. }, tokenizer) =
+        folder.for_inference(arguments.arithmetic, arguments.weights, &device)?;
     let tokenizer = Arc::new(tokenizer);
     let limits = limits(arguments, model.config())?;
     let limits_of_service = serving::Limits {

@@ -157,8 +157,9 @@ impl Settings {
             Style::Text => {
                 echo = parameters.flag("echo")?;
                 let top = parameters.whole("logprobs", 0, TOP)?;
-                if echo && top.is_some() {
-                    let message = "`echo` together with `logprobs` is not supported by this server";
+                if echo && top.is_some() && stream {
+                    let message =
+                        "`echo` together with `logprobs` is supported by this server without `stream` alone";
                     return Err(ApiError::parameter("echo", "unsupported_parameter", message));
                 }
                 top
@@ -174,6 +175,7 @@ impl Settings {
             seed: seed.unwrap_or_else(|| RandomState::new().hash_one(0)),
             samples,
             log_probabilities,
+            of_prompt: echo && log_probabilities.is_some(),
         };
         Ok(Settings { request, length, echo, stream, include_usage })
     }

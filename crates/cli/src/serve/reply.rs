@@ -30,6 +30,8 @@ pub struct Reply {
 /// An answer.
 struct Choice {
     index: usize,
+    /// The first token of a prompt whose tokens are told with their probabilities.
+    first: Option<u32>,
     /// What stands before the answer, and what has come of it.
     text: Text,
     completion: Option<Completion>,
@@ -50,8 +52,10 @@ impl Reply {
         let kind = if question.style == Style::Chat { "chatcmpl" } else { "cmpl" };
         let samples = question.request.samples;
         let choice = |index: usize| {
-            let echo = question.echo.as_ref().map(|texts| texts[index / samples].clone());
-            Choice { index, text: Text::new(echo.unwrap_or_default()), completion: None }
+            let prompt = index / samples;
+            let echo = question.echo.as_ref().map(|texts| texts[prompt].clone());
+            let first = question.request.of_prompt.then(|| question.prompts[prompt][0]);
+            Choice { index, first, text: Text::new(echo.unwrap_or_default()), completion: None }
         };
         Reply {
             id: format!("{kind}-{:016x}{:016x}", random.hash_one(0), random.hash_one(1)),
@@ -89,7 +93,8 @@ impl Reply {
         choice.text.text.push_str(&piece.text);
         let log_probabilities =
             (self.with_log_probabilities && !piece.log_probabilities.is_empty()).then(|| {
-                log_probabilities(self.style, &piece.log_probabilities, &mut choice.text, &self.tokenizer)
+                let told = Told { tokens: &piece.log_probabilities, ..Told::default() };
+                log_probabilities(self.style, told, &mut choice.text, &self.tokenizer)
             });
         let mut chunks = Vec::new();
         if !piece.text.is_empty() || log_probabilities.is_some() {
@@ -147,8 +152,9 @@ impl Reply {
                 finish = completion.finish;
                 choice.text.text.push_str(&completion.text);
                 if with {
-                    given =
-                        log_probabilities(style, &completion.log_probabilities, &mut choice.text, tokenizer);
+                    let Completion { log_probabilities: tokens, of_prompt, .. } = completion;
+                    let told = Told { first: choice.first, of_prompt, tokens };
+                    given = log_probabilities(style, told, &mut choice.text, tokenizer);
                 }
             }
             let mut object = json!({
@@ -222,9 +228,8 @@ impl Text {
         Text { before: before.len(), text: before, bytes: 0, characters: 0 }
     }
 
-    /// The number of characters before a place of the answer, which is not before the last one that was asked for.
-    fn characters_before(&mut self, offset: usize) -> usize {
-        let bytes = self.before + offset;
+    /// The number of characters before a byte, which is not before the last one that was asked for.
+    fn characters_before(&mut self, bytes: usize) -> usize {
         if let Some(between) = self.text.get(self.bytes..bytes) {
             self.characters += between.chars().count();
             self.bytes = bytes;
@@ -241,9 +246,20 @@ fn finish_reason(finish: Finish) -> &'static str {
     }
 }
 
+/// Tokens whose probabilities are told.
+#[derive(Default)]
+struct Told<'a> {
+    /// The first of the prompt, which has none.
+    first: Option<u32>,
+    /// Those of the prompt that follow.
+    of_prompt: &'a [TokenLogProbability],
+    /// Those of the answer.
+    tokens: &'a [TokenLogProbability],
+}
+
 fn log_probabilities(
     style: Style,
-    tokens: &[TokenLogProbability],
+    Told { first, of_prompt, tokens }: Told<'_>,
     text: &mut Text,
     tokenizer: &Tokenizer,
 ) -> Value {
@@ -262,17 +278,28 @@ fn log_probabilities(
             json!({"content": tokens.iter().map(entry).collect::<Vec<_>>(), "refusal": null})
         }
         Style::Text => {
-            let top = |token: &TokenLogProbability| -> Map<String, Value> {
+            let top = |token: &TokenLogProbability| -> Value {
                 // The likeliest of several that are written alike.
                 let top = token.top.iter().rev();
-                top.map(|top| (written(top.token), top.value.into())).collect()
+                Value::Object(top.map(|top| (written(top.token), top.value.into())).collect())
             };
+            let first_token = first.map(|token| (written(token), Value::Null, Value::Null, 0));
+            let before = text.before;
+            let all = of_prompt
+                .iter()
+                .map(|token| (token, token.offset.min(before)))
+                .chain(tokens.iter().map(|token| (token, before + token.offset)));
+            let all = all.map(|(token, bytes)| {
+                (written(token.chosen.token), token.chosen.value.into(), top(token), bytes)
+            });
+            let mut columns = [(); 4].map(|()| Vec::new());
+            for (token, value, top, bytes) in first_token.into_iter().chain(all) {
+                let row = [token.into(), value, top, text.characters_before(bytes).into()];
+                columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
+            }
+            let [tokens, values, tops, offsets] = columns;
             json!({
-                "tokens": tokens.iter().map(|token| written(token.chosen.token)).collect::<Vec<_>>(),
-                "token_logprobs": tokens.iter().map(|token| token.chosen.value).collect::<Vec<_>>(),
-                "top_logprobs": tokens.iter().map(top).collect::<Vec<_>>(),
-                "text_offset":
-                    tokens.iter().map(|token| text.characters_before(token.offset)).collect::<Vec<_>>(),
+                "tokens": tokens, "token_logprobs": values, "top_logprobs": tops, "text_offset": offsets,
             })
         }
     }

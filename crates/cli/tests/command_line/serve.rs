@@ -248,6 +248,21 @@ fn answers_are_those_of_the_model_alone() {
     assert!(text.starts_with("one") && given["usage"]["completion_tokens"] == 16);
     assert!(expected[0].text.starts_with(&text[3..text.len() - 4]));
 
+    // The probabilities of a prompt's tokens.
+    let scored = Request { max_tokens: 2, log_probabilities: Some(1), of_prompt: true, ..Request::default() };
+    let expected = &alone(96, &["one"], &scored)[0];
+    let asked = json!({"prompt": "one", "echo": true, "logprobs": 1, "max_tokens": 2, "temperature": 0});
+    let given = server.answer(TEXTS, &asked);
+    let told = &given["choices"][0]["logprobs"];
+    assert_eq!(told["tokens"].as_array().map(Vec::len), Some(5));
+    assert_eq!((&told["token_logprobs"][0], &told["top_logprobs"][0]), (&Value::Null, &Value::Null));
+    let values = expected.of_prompt.iter().chain(&expected.log_probabilities);
+    for (place, expected) in values.enumerate() {
+        let value = told["token_logprobs"][place + 1].as_f64().expect("a number");
+        assert!((value - expected.chosen.value).abs() < 1e-5, "{value} for {expected:?}");
+    }
+    assert_eq!(told["text_offset"].as_array().expect("offsets")[..4], [0, 1, 2, 3].map(Value::from));
+
     // Drawn from a seed, several samples, with all cuts, and a text at which they end.
     let sampling = Sampling {
         temperature: 0.9,
@@ -395,7 +410,13 @@ fn wrong_requests_get_errors_that_name_the_parameter() {
         (text(json!({"n": 17})), 400, "n", "invalid_value", "from 1 to 16"),
         (text(json!({"prompt": vec!["a"; 70], "n": 2})), 400, "n", "invalid_value", "at most 128 answers"),
         (text(json!({"stop": ["a", ""]})), 400, "stop", "invalid_value", "1 to 256 bytes"),
-        (text(json!({"echo": true, "logprobs": 1})), 400, "echo", "unsupported_parameter", "logprobs"),
+        (
+            text(json!({"echo": true, "logprobs": 1, "stream": true})),
+            400,
+            "echo",
+            "unsupported_parameter",
+            "logprobs",
+        ),
         (text(json!({"logit_bias": {"5": 1}})), 400, "logit_bias", "unsupported_parameter", "not supported"),
         (
             text(json!({"temprature": 1})),

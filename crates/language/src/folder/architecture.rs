@@ -64,6 +64,7 @@ fn published(keys: &Keys<'_>, kind: &str) -> Result<LanguageModelConfig, FolderE
         head_width: keys.whole("head_dim")?.filter(|&head| heads.checked_mul(head) != Some(width)),
         bias,
         window: None,
+        causal: true,
         rotary: rotary(keys, context)?,
     };
     let channel = SwiGluConfig {
@@ -208,7 +209,7 @@ fn published_form(config: &LanguageModelConfig) -> Option<Value> {
         .layers()
         .map(|block| match (&block.mixer, &block.linear, block.arithmetic) {
             (MixerConfig::Attention(attention), LinearKind::Dense, Arithmetic::F32)
-                if block.channel_linear.is_none() =>
+                if block.channel_linear.is_none() && attention.causal =>
             {
                 Some(*attention)
             }

@@ -49,6 +49,11 @@ struct Reading {
     /// Tokens that have been read.
     read: usize,
     state: State,
+    /// For the tokens after the first that have been read, if they were asked for, with the text before them.
+    log_probabilities: Vec<TokenLogProbability>,
+    stream: TextStream,
+    /// Bytes of that text.
+    length: usize,
     sequences: Vec<Sequence>,
 }
 
@@ -68,6 +73,7 @@ struct Sequence {
     log_probabilities: Vec<TokenLogProbability>,
     /// How many of them have been given out.
     given: usize,
+    of_prompt: Vec<TokenLogProbability>,
     /// Bytes of the text of all tokens, with what is held back of it.
     length: usize,
 }
@@ -145,12 +151,16 @@ impl<'a> Decoder<'a> {
             text: String::new(),
             log_probabilities: Vec::new(),
             given: 0,
+            of_prompt: Vec::new(),
             length: 0,
         };
         self.reading.push_back(Reading {
             prompt: prompt.to_vec(),
             read: 0,
             state: self.model.state(1, &self.device),
+            log_probabilities: Vec::new(),
+            stream: TextStream::new(),
+            length: 0,
             sequences: (0..request.samples).map(sequence).collect(),
         });
         self.begun += request.samples;
@@ -231,8 +241,13 @@ impl<'a> Decoder<'a> {
             let left = &reading.prompt[reading.read..];
             let part = &left[..left.len().min(CHUNK)];
             let hidden = self.model.extend(rows_of_tokens(&[part], &self.device), &mut reading.state);
-            spent += part.len();
-            reading.read += part.len();
+            let count = part.len();
+            spent += count;
+            if let Some(top) = of_prompt(&reading.sequences) {
+                let logits = self.all_logits(hidden.clone())?;
+                reading.hear(&logits, top, self.tokenizer)?;
+            }
+            reading.read += count;
             if reading.read < reading.prompt.len() {
                 self.reading.push_front(reading);
                 continue;
@@ -245,6 +260,7 @@ impl<'a> Decoder<'a> {
             });
             self.sequences.extend(reading.sequences.into_iter().map(|mut sequence| {
                 sequence.logits.clone_from(&logits);
+                sequence.of_prompt.clone_from(&reading.log_probabilities);
                 sequence
             }));
         }
@@ -265,12 +281,42 @@ impl<'a> Decoder<'a> {
     /// The logits after the last time of each row.
     fn logits(&self, hidden: Tensor<3>) -> Result<Vec<Vec<f32>>, GenerationError> {
         let [rows, time, width] = hidden.dims();
-        let last = hidden.slice([0..rows, time - 1..time, 0..width]);
-        let logits: Vec<f32> = self.model.logits(last).into_data().iter::<f32>().collect();
+        self.all_logits(hidden.slice([0..rows, time - 1..time, 0..width]))
+    }
+
+    /// Those after every time, row by row.
+    fn all_logits(&self, hidden: Tensor<3>) -> Result<Vec<Vec<f32>>, GenerationError> {
+        let logits: Vec<f32> = self.model.logits(hidden).into_data().iter::<f32>().collect();
         if let Some(&wrong) = logits.iter().find(|logit| !logit.is_finite()) {
             return Err(GenerationError::NotFinite(wrong));
         }
-        Ok(logits.chunks(logits.len() / rows.max(1)).map(<[f32]>::to_vec).collect())
+        Ok(logits.chunks(self.model.config().vocabulary).map(<[f32]>::to_vec).collect())
+    }
+}
+
+/// How many likeliest tokens are wanted beside those of a prompt, if any of its samples wants them.
+fn of_prompt(sequences: &[Sequence]) -> Option<usize> {
+    let request = &sequences.first()?.request;
+    request.log_probabilities.filter(|_| request.of_prompt)
+}
+
+impl Reading {
+    /// Note what the logits after the next tokens say of those that follow.
+    fn hear(
+        &mut self,
+        logits: &[Vec<f32>],
+        top: usize,
+        tokenizer: &Tokenizer,
+    ) -> Result<(), GenerationError> {
+        let tokens = &self.prompt[self.read..];
+        for (place, logits) in logits.iter().enumerate() {
+            self.length += self.stream.push(tokens[place], tokenizer)?.len();
+            if let Some(&next) = tokens.get(place + 1) {
+                let (chosen, top) = log_probabilities(logits, next, top);
+                self.log_probabilities.push(TokenLogProbability { chosen, top, offset: self.length });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -352,6 +398,7 @@ impl Sequence {
             text: std::mem::take(&mut self.text),
             tokens: self.stream.tokens().to_vec(),
             log_probabilities: std::mem::take(&mut self.log_probabilities),
+            of_prompt: std::mem::take(&mut self.of_prompt),
             finish,
         });
         event

@@ -41,6 +41,8 @@ pub struct Request {
     pub samples: usize,
     /// For each token the logarithm of its probability, and those of this many of the likeliest tokens.
     pub log_probabilities: Option<usize>,
+    /// Whether those are wanted for the prompt's tokens too.
+    pub of_prompt: bool,
 }
 
 impl Default for Request {
@@ -53,6 +55,7 @@ impl Default for Request {
             seed: 0,
             samples: 1,
             log_probabilities: None,
+            of_prompt: false,
         }
     }
 }
@@ -67,6 +70,9 @@ pub struct Completion {
     /// For each token that begins in the text, if they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log_probabilities: Vec<TokenLogProbability>,
+    /// For each token of the prompt but the first, if those were asked for too; their offsets are in the prompt's text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub of_prompt: Vec<TokenLogProbability>,
     /// Why it is no longer.
     pub finish: Finish,
 }
@@ -78,7 +84,8 @@ pub struct TokenLogProbability {
     pub chosen: LogProbability,
     /// The likeliest ones, the likeliest first.
     pub top: Vec<LogProbability>,
-    /// Bytes of the answer's text that were certain before the token came: where its own text begins. 0 where tokens were given, and no text is made.
+    /// Bytes of the answer's text that were certain before the token came: where its own text begins. 0 where tokens were given, and no text is
+    /// made.
     pub offset: usize,
 }
 

@@ -147,6 +147,30 @@ fn logarithms_of_probabilities_are_the_models() {
 }
 
 #[test]
+fn logarithms_of_a_prompt_are_the_models() {
+    let text = "abcab";
+    for max_tokens in [0, 3] {
+        let request =
+            Request { log_probabilities: Some(1), of_prompt: true, samples: 2, ..greedy(max_tokens) };
+        let given = &answers(&[text], &request)[0];
+        let (model, tokens) = (model(), prompts(&[text]).remove(0));
+        for completion in given {
+            assert_eq!((completion.tokens.len(), completion.of_prompt.len()), (max_tokens, tokens.len() - 1));
+            for (place, given) in completion.of_prompt.iter().enumerate() {
+                let logits = logits(&model, &tokens[..=place]);
+                let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+                let next = tokens[place + 1];
+                let expected = f64::from(logits[next as usize]) - sum.ln();
+                assert_eq!((given.chosen.token, given.offset, given.top.len()), (next, place + 1, 1));
+                assert!((given.chosen.value - expected).abs() < 1e-4);
+            }
+        }
+    }
+    // Unasked for, there are none.
+    assert_eq!(answers(&[text], &Request { log_probabilities: Some(1), ..greedy(1) })[0][0].of_prompt, []);
+}
+
+#[test]
 fn prompts_can_be_added_while_others_are_answered() {
     let (model, tokenizer, device) = (model(), tokenizer(), Device::flex());
     let mut decoder = Decoder::new(&model, &tokenizer, &device);

@@ -47,6 +47,9 @@ impl<'a> Architecture<'a> {
             let MixerConfig::Attention(attention) = &block.mixer else {
                 return Err(format!("the mixer of {place} is not attention"));
             };
+            if !attention.causal {
+                return Err(format!("{place} sees both sides of a token"));
+            }
             let ChannelConfig::SwiGlu(channel) = &block.channel else {
                 return Err(format!("the channel layer of {place} is not SwiGLU"));
             };

@@ -377,6 +377,7 @@ fn models_that_llama_cpp_does_not_have_are_refused() {
             "a window of 9 tokens, which is shorter",
         ),
         (with_attention(llama(), |attention| attention.rotary.scaling = dynamic), "(dynamic)"),
+        (with_attention(llama(), |attention| attention.causal = false), "the block 0 sees both sides"),
     ] {
         let error = refused(&checkpoint(&config));
         assert!(error.starts_with("llama.cpp has no such model") && error.contains(says), "{error}");

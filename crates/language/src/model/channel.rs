@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::sequence::geglu::{GeGlu, GeGluConfig};
-use mathesis_networks::sequence::linear::{LinearConfig, LinearKind};
+use mathesis_networks::sequence::linear::{DenseStorage, LinearConfig, LinearKind};
 use mathesis_networks::sequence::swiglu::{SwiGlu, SwiGluConfig};
 use serde::{Deserialize, Serialize};
 
@@ -89,11 +89,11 @@ impl ChannelLayer {
         }
     }
 
-    /// With packed weights where they are of few bits.
-    pub fn packed(self) -> Result<Self, FormatError> {
+    /// With packed weights where they are of few bits, and dense matrices as stated.
+    pub fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
         match self {
-            ChannelLayer::SwiGlu(layer) => Ok(ChannelLayer::SwiGlu(layer.packed()?)),
-            ChannelLayer::GeGlu(layer) => Ok(ChannelLayer::GeGlu(layer.packed()?)),
+            ChannelLayer::SwiGlu(layer) => Ok(ChannelLayer::SwiGlu(layer.packed(dense)?)),
+            ChannelLayer::GeGlu(layer) => Ok(ChannelLayer::GeGlu(layer.packed(dense)?)),
         }
     }
 

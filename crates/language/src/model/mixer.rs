@@ -9,7 +9,7 @@ use mathesis_networks::sequence::attention::{Attention, AttentionConfig, Attenti
 use mathesis_networks::sequence::gated_linear_attention::{
     GatedLinearAttention, GatedLinearAttentionConfig, GatedLinearAttentionState,
 };
-use mathesis_networks::sequence::linear::{LinearConfig, LinearKind};
+use mathesis_networks::sequence::linear::{DenseStorage, LinearConfig, LinearKind};
 use mathesis_networks::sequence::linear_gated_recurrent_unit::{
     LinearGatedRecurrentUnit, LinearGatedRecurrentUnitConfig, LinearGatedRecurrentUnitState, Variant,
 };
@@ -27,7 +27,7 @@ use super::channel::check_output_deviation;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum MixerConfig {
-    /// Causal attention with rotary position codes.
+    /// Attention with rotary position codes, causal or over both sides.
     Attention(AttentionConfig),
     /// Linear attention whose state decays by gates, and its relatives.
     GatedLinearAttention(GatedLinearAttentionConfig),
@@ -42,7 +42,11 @@ pub enum MixerConfig {
 impl MixerConfig {
     /// Whether what it gives at a time depends on no later one.
     pub fn is_causal(&self) -> bool {
-        !matches!(self, MixerConfig::Monarch(MonarchMixerConfig { causal: false, .. }))
+        match self {
+            MixerConfig::Attention(config) => config.causal,
+            MixerConfig::Monarch(config) => config.causal,
+            _ => true,
+        }
     }
 
     /// Whether its forget gates have a lower bound that grows with depth.
@@ -94,18 +98,18 @@ impl MixerConfig {
 
     /// The number of weights and biases.
     pub(super) fn parameters(&self, width: usize, kind: LinearKind) -> usize {
-        let gains = match self {
+        let beside = match self {
             MixerConfig::Attention(_) | MixerConfig::TensorAttention(_) => 0,
-            MixerConfig::GatedLinearAttention(config) => config.channels(width)[1],
+            MixerConfig::GatedLinearAttention(config) => config.parameters_beside_linears(width),
             MixerConfig::LinearGatedRecurrentUnit(config) => return config.parameters(width, kind),
             MixerConfig::Monarch(config) => return config.parameters(width, kind),
         };
-        gains + self.linears(width, kind).iter().map(LinearConfig::parameters).sum::<usize>()
+        beside + self.linears(width, kind).iter().map(LinearConfig::parameters).sum::<usize>()
     }
 }
 
 fn check_attention(config: &AttentionConfig, place: &str, width: usize) -> Result<(), ConfigError> {
-    let AttentionConfig { heads, window, .. } = *config;
+    let AttentionConfig { heads, window, causal, .. } = *config;
     let (groups, head_width) = (config.groups(), config.width_of_head(width));
     let unless = |fine, key: &str, value: String, expected: &str| {
         ConfigError::unless(fine, place, key, value, expected)
@@ -118,6 +122,8 @@ fn check_attention(config: &AttentionConfig, place: &str, width: usize) -> Resul
     let even = head_width > 0 && head_width.is_multiple_of(2);
     unless(even, "head-width", head_width.to_string(), "an even number")?;
     unless(window != Some(0), "window", "0".into(), "at least 1")?;
+    let fine = causal || window.is_none();
+    unless(fine, "window", window.unwrap_or(0).to_string(), "none, as attention is over both sides")?;
     check_rotary(&config.rotary, &format!("{place}.rotary"), head_width)
 }
 
@@ -226,14 +232,14 @@ impl Mixer {
         }
     }
 
-    /// With packed weights where they are of few bits.
-    pub fn packed(self) -> Result<Self, FormatError> {
+    /// With packed weights where they are of few bits, and dense matrices as stated.
+    pub fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
         Ok(match self {
-            Mixer::Attention(layer) => Mixer::Attention(layer.packed()?),
-            Mixer::GatedLinearAttention(layer) => Mixer::GatedLinearAttention(layer.packed()?),
-            Mixer::LinearGatedRecurrentUnit(layer) => Mixer::LinearGatedRecurrentUnit(layer.packed()?),
-            Mixer::Monarch(layer) => Mixer::Monarch(layer.packed()?),
-            Mixer::TensorAttention(layer) => Mixer::TensorAttention(layer.packed()?),
+            Mixer::Attention(layer) => Mixer::Attention(layer.packed(dense)?),
+            Mixer::GatedLinearAttention(layer) => Mixer::GatedLinearAttention(layer.packed(dense)?),
+            Mixer::LinearGatedRecurrentUnit(layer) => Mixer::LinearGatedRecurrentUnit(layer.packed(dense)?),
+            Mixer::Monarch(layer) => Mixer::Monarch(layer.packed(dense)?),
+            Mixer::TensorAttention(layer) => Mixer::TensorAttention(layer.packed(dense)?),
         })
     }
 

@@ -33,8 +33,9 @@ use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::few_rows::rows_times_transposed;
 use mathesis_networks::sequence::Documents;
+use mathesis_networks::sequence::int8_linear::Int8Linear;
 use mathesis_networks::sequence::layer_norm::LayerNorm;
-use mathesis_networks::sequence::linear::{Linear, LinearConfig, LinearKind, normal};
+use mathesis_networks::sequence::linear::{DenseStorage, Linear, LinearConfig, LinearKind, normal};
 use mathesis_networks::sequence::linear_gated_recurrent_unit::LowerBounds;
 use mathesis_networks::sequence::rms_norm::RmsNorm;
 
@@ -222,7 +223,21 @@ impl LanguageModel {
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
     pub fn packed(mut self) -> Result<Self, FormatError> {
-        self.blocks = self.blocks.into_iter().map(Block::packed).collect::<Result<_, _>>()?;
+        self.blocks = packed(self.blocks, DenseStorage::Kept)?;
+        Ok(self)
+    }
+
+    /// The model with packed weights where they are of few bits, and in 8 bits where they are a dense matrix, the head among them: for
+    /// inference. Embeddings stay as they are, as do small matrices of gates and filters. It cannot be written any more.
+    ///
+    /// # Errors
+    /// [`FormatError`] if a weight is not finite.
+    pub fn with_int8_weights(mut self) -> Result<Self, FormatError> {
+        self.blocks = packed(self.blocks, DenseStorage::Int8)?;
+        self.head = Some(match self.head {
+            Some(head) => head.packed(DenseStorage::Int8)?,
+            None => Linear::Int8(Int8Linear::new(self.embedding.weight.val(), None)?),
+        });
         Ok(self)
     }
 
@@ -354,9 +369,13 @@ impl ModuleMapper for Rounding {
     }
 }
 
+fn packed(blocks: Vec<Block>, dense: DenseStorage) -> Result<Vec<Block>, FormatError> {
+    blocks.into_iter().map(|block| block.packed(dense)).collect()
+}
+
 impl Block {
-    fn packed(self) -> Result<Self, FormatError> {
-        Ok(Block { mixer: self.mixer.packed()?, channel: self.channel.packed()?, ..self })
+    fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
+        Ok(Block { mixer: self.mixer.packed(dense)?, channel: self.channel.packed(dense)?, ..self })
     }
 
     /// That of its forget gates, `[width]`.

@@ -1,4 +1,5 @@
 use burn::tensor::TensorData;
+use mathesis_algebra::number_format::int8::Int8Matrix;
 use mathesis_networks::sequence::arithmetic::Arithmetic;
 use mathesis_networks::sequence::attention::AttentionConfig;
 use mathesis_networks::sequence::gated_linear_attention::GatedLinearAttentionConfig;
@@ -110,7 +111,10 @@ fn four_mixers() -> LanguageModelConfig {
         with(unit(Variant::Released)),
         block.clone(),
         monarch,
-        with(MixerConfig::GatedLinearAttention(GatedLinearAttentionConfig::default())),
+        with(MixerConfig::GatedLinearAttention(GatedLinearAttentionConfig {
+            short_convolution: Some(3),
+            ..GatedLinearAttentionConfig::default()
+        })),
         with(unit(Variant::Released)),
     ];
     config.deviation = 0.3;
@@ -178,6 +182,16 @@ fn configurations_stand_in_files() {
             "{ kind = \"attention\", heads = 4, rotary = { scaling = { kind = \"linear\", factor = 2.0 } } }",
             "{ kind = \"linear-gated-recurrent-unit\", norm-epsilon = -1.0 }",
             "blocks[0].mixer.norm-epsilon = -1",
+        ),
+        (
+            "{ kind = \"attention\", heads = 4, rotary = { scaling = { kind = \"linear\", factor = 2.0 } } }",
+            "{ kind = \"gated-linear-attention\", short-convolution = 0 }",
+            "blocks[0].mixer = gated-linear-attention: expected a shape that fits the width (gated linear attention: a short convolution of 0",
+        ),
+        (
+            "{ kind = \"attention\", heads = 4, rotary",
+            "{ kind = \"attention\", heads = 4, causal = false, window = 4, rotary",
+            "blocks[0].mixer.window = 4: expected none, as attention is over both sides",
         ),
         (
             "repeat = 4",
@@ -509,5 +523,51 @@ fn weights_in_bfloat16_are_the_rounded_model() {
             whole(&rounded).iter().zip(whole(&model)).map(|(a, b)| (a - b).abs()).collect::<Vec<_>>();
         let largest = errors.iter().copied().fold(0.0, f32::max);
         assert!(largest > 0.0 && largest < 0.5, "{largest}");
+    }
+}
+
+/// Matrices in 8 bits are multiplied as if those that their codes stand for were there, which are off by a 254th of the largest of a row.
+#[test]
+fn weights_in_8_bits_are_the_rounded_model() {
+    /// Rounds what [`LanguageModel::with_int8_weights`] rounds.
+    struct Codes(Vec<String>);
+    impl ModuleMapper for Codes {
+        fn enter_module(&mut self, _: &str, kind: &str) {
+            self.0.push(kind.to_string());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.pop();
+        }
+        fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if D != 2 || self.0.last().is_none_or(|kind| !kind.ends_with("DenseLinear")) {
+                return parameter;
+            }
+            parameter.map(|weight| {
+                let shape = weight.dims();
+                let matrix = Int8Matrix::quantised(&values(weight.clone()), shape[0], shape[1]).unwrap();
+                Tensor::from_data(TensorData::new(matrix.weights(), shape), &weight.device())
+            })
+        }
+    }
+    let device = Device::flex();
+    for tied in [false, true] {
+        let config = LanguageModelConfig { tied, ..LanguageModelConfig::llama(small()) };
+        let model = config.init(9, &device).unwrap();
+        let rounded = model.clone().with_int8_weights().unwrap();
+        let expected = model.clone().map(&mut Codes(Vec::new()));
+        let row = tokens(2, 20, 3);
+        let hidden = |model: &LanguageModel| model.hidden(row.clone(), &Documents::whole(2, 20));
+        assert_close(&values(hidden(&rounded)), &values(hidden(&expected)));
+        // A token at a time, where few rows meet the matrix.
+        let mut state = rounded.state(2, &device);
+        let steps = (0..20).map(|time| rounded.extend(row.clone().slice([0..2, time..time + 1]), &mut state));
+        let steps = Tensor::cat(steps.collect(), 1);
+        assert_close(&values(steps.clone()), &values(hidden(&expected)));
+        // The tied head is a matrix of its own then.
+        let (given, exact) = (values(rounded.logits(steps.clone())), values(model.logits(steps)));
+        let size = exact.iter().map(|logit| logit.abs()).fold(0.0, f32::max);
+        let error = given.iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(error > 0.0 && error < 0.02 * size, "{error} of {size}");
+        assert_eq!(rounded.embedding.weight.val().into_data(), model.embedding.weight.val().into_data());
     }
 }

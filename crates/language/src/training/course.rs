@@ -1,5 +1,6 @@
 //! The course of a training: batches, steps, validations, checkpoints.
 
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -107,6 +108,21 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// That of several parts together; of none, numbers that are none.
+    pub fn of_all(parts: &[Self]) -> Self {
+        let places = parts.iter().map(|part| part.places).sum();
+        let mean = |value: fn(&Self) -> f64| {
+            let parts = parts.iter().filter(|part| part.places > 0);
+            parts.map(|part| value(part) * part.places as f64).sum::<f64>() / places as f64
+        };
+        Evaluation {
+            step: parts.first().map_or(0, |part| part.step),
+            loss: mean(|part| part.loss),
+            accuracy: mean(|part| part.accuracy),
+            places,
+        }
+    }
+
     pub(super) fn row(&self) -> [f64; 4] {
         [self.step as f64, self.loss, self.accuracy, self.places as f64]
     }
@@ -278,22 +294,54 @@ pub fn train<M: CausalModel>(
 
 /// Loss and accuracy of a model on at most so many batches from the first on.
 pub fn evaluate<M: CausalModel>(model: &M, source: &dyn Source, batches: u64, step: u64) -> Evaluation {
+    let whole = evaluate_by_position(model, source, batches, NonZeroUsize::MAX, step).pop();
+    whole.unwrap_or(Evaluation { step, loss: f64::NAN, accuracy: f64::NAN, places: 0 })
+}
+
+/// The same by the position in the row: of the first so many positions, of the next, and so on to the end of the longest row. It tells what a
+/// model makes of a long text.
+pub fn evaluate_by_position<M: CausalModel>(
+    model: &M,
+    source: &dyn Source,
+    batches: u64,
+    positions: NonZeroUsize,
+    step: u64,
+) -> Vec<Evaluation> {
     let model = model.valid();
     let device = model.devices().first().map_or_else(Device::flex, |device| device.clone().inner());
-    let (mut loss, mut right, mut weight) = (0.0, 0.0, 0.0);
+    // Sums of losses, of right places, and of weights.
+    let mut sums: Vec<[f64; 3]> = Vec::new();
     for number in 0..source.batches().map_or(batches, |all| all.min(batches)) {
         let batch = source.batch(number);
         let [rows, time] = batch.documents.shape();
-        let (targets, weights) = (batch.flat_targets(&device), batch.flat_weights(&device));
+        let targets = batch.flat_targets(&device).reshape([rows, time]);
+        let weights = batch.flat_weights(&device).reshape([rows, time]);
         let logits = model.forward(batch.inputs(&device), &batch.documents);
-        let logits = logits.reshape([rows * time, model.vocabulary()]);
-        let hits =
-            logits.clone().argmax(1).reshape([rows * time]).equal(targets.clone()).float() * weights.clone();
-        loss += cross_entropy(logits, targets, weights).into_scalar::<f64>();
-        right += hits.sum().into_scalar::<f64>();
-        weight += batch.weight();
+        let step = positions.get().min(time.max(1));
+        for (bucket, from) in (0..time).step_by(step).enumerate() {
+            let count = step.min(time - from);
+            let places = [rows * count];
+            let logits = logits.clone().narrow(1, from, count).reshape([rows * count, model.vocabulary()]);
+            let targets = targets.clone().narrow(1, from, count).reshape(places);
+            let weights = weights.clone().narrow(1, from, count).reshape(places);
+            let hits =
+                logits.clone().argmax(1).reshape(places).equal(targets.clone()).float() * weights.clone();
+            let weight = weights.clone().sum().into_scalar::<f64>();
+            let loss = cross_entropy(logits, targets, weights).into_scalar::<f64>();
+            if bucket == sums.len() {
+                sums.push([0.0; 3]);
+            }
+            let found = [loss, hits.sum().into_scalar::<f64>(), weight];
+            sums[bucket].iter_mut().zip(found).for_each(|(sum, found)| *sum += found);
+        }
     }
-    Evaluation { step, loss: loss / weight, accuracy: right / weight, places: weight as u64 }
+    let evaluation = |[loss, right, weight]: [f64; 3]| Evaluation {
+        step,
+        loss: loss / weight,
+        accuracy: right / weight,
+        places: weight as u64,
+    };
+    sums.into_iter().map(evaluation).collect()
 }
 
 /// The parts of a training that change.

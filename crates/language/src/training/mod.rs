@@ -17,7 +17,7 @@ pub use adamw::{Adamw, AdamwOptions, Moments, gradient_norm, gradient_norms};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use course::{
     Evaluation, StepRecord, Storage, Trained, TrainingError, TrainingOptions, TrainingProgress, evaluate,
-    train,
+    evaluate_by_position, train,
 };
 pub use diagnosis::Culprit;
 pub use schedule::{Course, Schedule};

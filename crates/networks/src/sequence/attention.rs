@@ -1,15 +1,16 @@
-//! Causal attention: Vaswani et al., "Attention Is All You Need" (2017), equation 1, with rotary position codes, with keys and
-//! values that groups of heads share (Ainslie et al., "GQA", 2023), and with a window (Jiang et al., "Mistral 7B", 2023, section 2).
+//! Attention: Vaswani et al., "Attention Is All You Need" (2017), equation 1, with rotary position codes, with keys and values
+//! that groups of heads share (Ainslie et al., "GQA", 2023), and with a window (Jiang et al., "Mistral 7B", 2023, section 2).
 //!
 //! ```text
 //! q, k, v = W_q x, W_k x, W_v x                       split into heads; q and k rotated by their positions
 //! y       = W_o [softmax(q_h k_g / √d) v_g]_h          g is the group of the head h
 //! ```
 //!
-//! A token sees itself and what is before it in its document, with a window of `n` the `n - 1` tokens before it. Whole rows are read,
-//! forwards and backwards, by one operation on the projections as they stand ([`mathesis_algebra::causal_attention`]), which keeps
-//! no weights.
+//! A token sees itself and what is before it in its document, with a window of `n` the `n - 1` tokens before it; in attention that is not
+//! causal it sees its whole document, as in BERT. Whole rows are read, forwards and backwards, by one operation on the projections as
+//! they stand ([`mathesis_algebra::softmax_attention`]), which keeps no weights.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::Module;
@@ -17,17 +18,17 @@ use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Tensor, TensorData, s};
-use mathesis_algebra::causal_attention::{self as kernel, Setting};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_algebra::real::Real;
+use mathesis_algebra::softmax_attention::{self as kernel, Setting};
 use serde::{Deserialize, Serialize};
 
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
 
 use super::Documents;
 use super::arithmetic::Arithmetic;
-use super::linear::{Linear, LinearConfig, LinearKind};
+use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind};
 use super::rotary::{RotaryConfig, Rotation};
 
 /// The shape of the layer.
@@ -48,9 +49,16 @@ pub struct AttentionConfig {
     /// How many tokens a token sees, itself among them; all if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<usize>,
+    /// Whether a token sees nothing that comes after it.
+    #[serde(default = "causal")]
+    pub causal: bool,
     /// The position codes.
     #[serde(default)]
     pub rotary: RotaryConfig,
+}
+
+fn causal() -> bool {
+    true
 }
 
 /// Which linear layers of attention have biases.
@@ -67,7 +75,7 @@ pub enum AttentionBias {
 }
 
 impl AttentionConfig {
-    /// Attention of all heads to all that is before them.
+    /// Attention of all heads to all that is before.
     pub fn new(heads: usize) -> Self {
         AttentionConfig {
             heads,
@@ -75,6 +83,7 @@ impl AttentionConfig {
             head_width: None,
             bias: AttentionBias::None,
             window: None,
+            causal: true,
             rotary: RotaryConfig::default(),
         }
     }
@@ -110,7 +119,7 @@ impl AttentionConfig {
     /// A layer for inputs of the given width, with random weights of the given standard deviation.
     ///
     /// # Panics
-    /// If the numbers of heads do not divide as stated, or the width of a head is odd.
+    /// If the numbers of heads do not divide as stated, the width of a head is odd, or there is a window over both sides.
     pub fn init(
         &self,
         width: usize,
@@ -125,6 +134,7 @@ impl AttentionConfig {
             "heads of attention: {self:?}"
         );
         assert!(head_width > 0 && head_width.is_multiple_of(2), "an even width of heads: {self:?}");
+        assert!(self.causal || self.window.is_none(), "a window is of what came before: {self:?}");
         let [query, key, value, output] =
             self.linears(width, kind).map(|linear| linear.init(deviation, random, device));
         Attention {
@@ -136,13 +146,14 @@ impl AttentionConfig {
             groups: self.groups(),
             head_width,
             window: self.window,
+            causal: self.causal,
             rotary: self.rotary,
             arithmetic: kind.arithmetic(),
         }
     }
 }
 
-/// Causal attention.
+/// The layer.
 #[derive(Module, Debug)]
 pub struct Attention {
     query: Linear,
@@ -153,6 +164,7 @@ pub struct Attention {
     groups: usize,
     head_width: usize,
     window: Option<usize>,
+    causal: bool,
     #[module(skip)]
     rotary: RotaryConfig,
     #[module(skip)]
@@ -169,8 +181,8 @@ struct Places {
     time: usize,
     /// The position of each token in its document.
     positions: Vec<usize>,
-    /// The first token that it sees.
-    first_seen: Vec<usize>,
+    /// The tokens of the row that it sees.
+    seen: Vec<Range<usize>>,
     /// The codes of its position.
     cosines: Vec<f32>,
     sines: Vec<f32>,
@@ -217,16 +229,16 @@ struct Row {
 }
 
 impl Attention {
-    /// The layer with packed weights where they are of few bits: for inference.
+    /// The layer with packed weights where they are of few bits, and dense matrices as stated: for inference.
     ///
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
-    pub fn packed(self) -> Result<Self, FormatError> {
+    pub fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
         Ok(Attention {
-            query: self.query.packed()?,
-            key: self.key.packed()?,
-            value: self.value.packed()?,
-            output: self.output.packed()?,
+            query: self.query.packed(dense)?,
+            key: self.key.packed(dense)?,
+            value: self.value.packed(dense)?,
+            output: self.output.packed(dense)?,
             ..self
         })
     }
@@ -241,23 +253,25 @@ impl Attention {
         let [batch, time] = documents.shape();
         let whole = documents.are_whole();
         let rows = if whole { 1 } else { batch };
-        let (mut positions, mut first_seen) = (Vec::new(), Vec::new());
+        let (mut positions, mut seen) = (Vec::new(), Vec::new());
         for row in 0..rows {
             let starts = if whole { &[0][..] } else { documents.starts(row) };
-            let mut start = 0;
-            for token in 0..time {
-                start = if starts.binary_search(&token).is_ok() { token } else { start };
-                positions.push(token - start);
-                first_seen.push(self.first_seen(token).max(start));
+            let ends = starts.iter().skip(1).copied().chain([time]);
+            for (&start, end) in starts.iter().zip(ends) {
+                positions.extend(0..end - start);
+                seen.extend((start..end).map(|token| {
+                    let last = if self.causal { token + 1 } else { end };
+                    self.first_seen(token).max(start)..last
+                }));
             }
         }
         let (cosines, sines) = self.rotary.codes(self.head_width, &positions);
-        Surroundings(Arc::new(Places { time, positions, first_seen, cosines, sines }))
+        Surroundings(Arc::new(Places { time, positions, seen, cosines, sines }))
     }
 
     /// Whether [`surroundings`](Self::surroundings) of another layer are this layer's too.
     pub fn has_surroundings_of(&self, other: &Attention) -> bool {
-        let shape = |layer: &Attention| (layer.head_width, layer.window, layer.rotary);
+        let shape = |layer: &Attention| (layer.head_width, layer.window, layer.causal, layer.rotary);
         shape(self) == shape(other)
     }
 
@@ -267,7 +281,7 @@ impl Attention {
             return self.forward_in_arithmetic(input, &surroundings.0);
         }
         let projected = [&self.query, &self.key, &self.value].map(|layer| layer.forward(input.clone()));
-        let operation = CausalAttention {
+        let operation = WholeRows {
             heads: self.heads,
             groups: self.groups,
             width: self.head_width,
@@ -279,15 +293,12 @@ impl Attention {
 
     /// With products between tokens in the layer's arithmetic.
     fn forward_in_arithmetic(&self, input: Tensor<3>, places: &Places) -> Tensor<3> {
-        let Places { time, ref positions, ref first_seen, .. } = *places;
+        let Places { time, ref positions, ref seen, .. } = *places;
         let (device, dtype) = (input.device(), input.dtype());
         let rotation = Rotation::new(&self.rotary, self.head_width, positions, time, &device, dtype);
         let (query, key, value) = self.projections(input, &rotation);
-        let hidden = first_seen
-            .iter()
-            .enumerate()
-            .flat_map(|(place, &first)| (0..time).map(move |key| key < first || key > place % time));
-        let shape = [first_seen.len() / time, 1, time, time];
+        let hidden = seen.iter().flat_map(|seen| (0..time).map(|key| !seen.contains(&key)));
+        let shape = [seen.len() / time, 1, time, time];
         let hidden = Tensor::from_data(TensorData::new(hidden.collect::<Vec<bool>>(), shape), &device);
         let seen = self.attend(query, key, value, &Some(hidden));
         self.output.forward(self.merge(seen))
@@ -301,8 +312,9 @@ impl Attention {
     /// The next times of the rows, `[batch, time, width]` to the same shape.
     ///
     /// # Panics
-    /// If the state is one of another number of rows.
+    /// If the attention is not causal, or the state is one of another number of rows.
     pub fn extend(&self, input: Tensor<3>, state: &mut AttentionState) -> Tensor<3> {
+        assert!(self.causal, "attention over both sides has no next tokens");
         let [batch, time, _] = input.dims();
         assert_eq!(batch, state.rows.len(), "rows of the state");
         let positions: Vec<usize> = state.rows.iter().flat_map(|row| row.read..row.read + time).collect();
@@ -428,24 +440,24 @@ fn later(time: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
 
 /// What the queries see, of queries `[batch, time, heads · width]`, and keys and values `[batch, time, groups · width]`, all not rotated yet.
 #[derive(Clone, Debug)]
-struct CausalAttention {
+struct WholeRows {
     heads: usize,
     groups: usize,
     width: usize,
     places: Arc<Places>,
 }
 
-impl CausalAttention {
+impl WholeRows {
     fn among<T: Real, R>(&self, act: impl FnOnce(&Setting<'_, T>) -> R) -> R {
-        let CausalAttention { heads, groups, width, ref places } = *self;
+        let WholeRows { heads, groups, width, ref places } = *self;
         let wide = |codes: &[f32]| -> Vec<T> { codes.iter().map(|&code| T::literal(code.into())).collect() };
         let (cosines, sines) = (wide(&places.cosines), wide(&places.sines));
-        let (time, first_seen) = (places.time, &places.first_seen);
-        act(&Setting { time, heads, groups, width, first_seen, cosines: &cosines, sines: &sines })
+        let (time, seen) = (places.time, &places.seen);
+        act(&Setting { time, heads, groups, width, seen, cosines: &cosines, sines: &sines })
     }
 }
 
-impl SliceOperation<3> for CausalAttention {
+impl SliceOperation<3> for WholeRows {
     fn forward<T: Real>(&self, [queries, keys, values]: [Array<'_, T>; 3]) -> (Vec<T>, Vec<usize>) {
         let seen = self.among(|setting| kernel::forward(setting, queries.values, keys.values, values.values));
         (seen, queries.shape.to_vec())
@@ -537,6 +549,11 @@ mod tests {
         ]
     }
 
+    /// Over both sides.
+    fn over_both_sides() -> AttentionConfig {
+        AttentionConfig { causal: false, ..configs()[1] }
+    }
+
     /// The layer for one document `[time][width]`, token by token and head by head.
     fn reference(layer: &Attention, input: &[f64]) -> Vec<f64> {
         let tokens: Vec<&[f64]> = input.chunks(WIDTH).collect();
@@ -561,6 +578,7 @@ mod tests {
         let mut output = Vec::new();
         for time in 0..tokens.len() {
             let first = layer.window.map_or(0, |window| (time + 1).saturating_sub(window));
+            let end = if layer.causal { time + 1 } else { tokens.len() };
             let mut seen = vec![0.0; layer.heads * width];
             for head in 0..layer.heads {
                 let group = head / (layer.heads / layer.groups);
@@ -569,9 +587,9 @@ mod tests {
                     let key = &key[group * width..][..width];
                     (query.iter().zip(key).map(|(q, k)| q * k).sum::<f64>() / (width as f64).sqrt()).exp()
                 };
-                let weights: Vec<f64> = keys[first..=time].iter().map(weight).collect();
+                let weights: Vec<f64> = keys[first..end].iter().map(weight).collect();
                 let total: f64 = weights.iter().sum();
-                for (weight, value) in weights.iter().zip(&given[first..=time]) {
+                for (weight, value) in weights.iter().zip(&given[first..end]) {
                     for k in 0..width {
                         seen[head * width + k] += weight / total * value[group * width + k];
                     }
@@ -587,7 +605,7 @@ mod tests {
         let mut random = Sequence::new(1);
         let documents = Documents::new(7, vec![vec![0, 3, 4], vec![0]]).unwrap();
         for device in [Device::flex(), Device::flex().autodiff()] {
-            for config in configs() {
+            for config in configs().into_iter().chain([over_both_sides()]) {
                 let layer = layer(&config, &device);
                 let input: Tensor<3> = draw([2, 7, WIDTH], &mut random, &device);
                 let x = values(input.clone());
@@ -655,7 +673,7 @@ mod tests {
         let mut random = Sequence::new(4);
         let device = Device::flex().autodiff();
         let documents = Documents::new(4, vec![vec![0, 3], vec![0]]).unwrap();
-        for config in configs().into_iter().take(4) {
+        for config in configs().into_iter().take(4).chain([over_both_sides()]) {
             let layer = layer(&config, &device);
             let input: Tensor<3> = draw([2, 4, WIDTH], &mut random, &device);
             assert_gradients(&layer, input, |layer, input| layer.forward(input, &documents));
@@ -669,8 +687,8 @@ mod tests {
         let device = Device::flex();
         let (time, starts) = (150, vec![vec![0, 70, 71], vec![0, 149]]);
         let documents = Documents::new(time, starts.clone()).unwrap();
-        for window in [None, Some(40)] {
-            let config = AttentionConfig { window, ..configs()[1] };
+        for config in [configs()[1], AttentionConfig { window: Some(40), ..configs()[1] }, over_both_sides()]
+        {
             let layer = layer(&config, &device);
             let input: Tensor<3> = draw([2, time, WIDTH], &mut random, &device);
             let x = values(input.clone());
@@ -706,9 +724,10 @@ mod tests {
         let mut random = Sequence::new(6);
         let device = Device::flex().autodiff();
         let documents = Documents::new(70, vec![vec![0, 50]]).unwrap();
-        let config = AttentionConfig { window: Some(30), ..configs()[1] };
-        let layer = layer(&config, &device);
-        let input: Tensor<3> = draw([1, 70, WIDTH], &mut random, &device);
-        assert_gradients(&layer, input, |layer, input| layer.forward(input, &documents));
+        for config in [AttentionConfig { window: Some(30), ..configs()[1] }, over_both_sides()] {
+            let layer = layer(&config, &device);
+            let input: Tensor<3> = draw([1, 70, WIDTH], &mut random, &device);
+            assert_gradients(&layer, input, |layer, input| layer.forward(input, &documents));
+        }
     }
 }

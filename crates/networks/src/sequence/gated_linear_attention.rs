@@ -6,11 +6,12 @@
 //! q = x W_q    k = x W_k    v = x W_v    g = ln σ(x W_α1 W_α2 + b_α) / 16
 //! o' = RMSNorm(attention(q, k, v, g)) ∘ SiLU(x W_r)      y = o' W_o
 //! ```
-//! as its public code has it; the paper writes LayerNorm and a bias in the output gate. With another [`Gate`] it is a relative that is
+//! as its public code has it; the paper writes LayerNorm and a bias in the output gate. Optionally queries, keys and values pass a
+//! [short convolution](super::short_convolution) and SiLU, as an option of that code has it. With another [`Gate`] it is a relative that is
 //! compared with it: one gate for a head, the fixed decay of a retention network (Sun et al. 2023, without its rotation of queries and
 //! keys), or no gate at all.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::activation::{log_sigmoid, relu, silu};
 use burn::tensor::{Device, Tensor, TensorData, s};
 use mathesis_algebra::gated_linear_attention::{self as kernel, Form, Operands};
@@ -20,8 +21,9 @@ use mathesis_algebra::real::Real;
 use serde::{Deserialize, Serialize};
 
 use super::Documents;
-use super::linear::{Linear, LinearConfig, LinearKind};
+use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind, normal};
 use super::rms_norm::RmsNorm;
+use super::short_convolution::{extend_short_convolution, short_convolution};
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_five};
 
 /// Gated linear attention on tensors: queries, keys and log gates `[batch, time, heads, K]`, values `[batch, time, heads, V]`, and the
@@ -176,6 +178,9 @@ pub struct GatedLinearAttentionConfig {
     pub expand_value: f64,
     /// What decays the state (a gate for each channel, rank 16, τ = 16).
     pub gate: Gate,
+    /// Taps of a convolution that queries, keys and values pass, each its own, before SiLU; none if not given, as in the paper.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub short_convolution: Option<usize>,
     /// What is done to queries and keys (nothing).
     pub feature_map: FeatureMap,
     /// Whether the output passes a gate (it does).
@@ -192,12 +197,16 @@ impl Default for GatedLinearAttentionConfig {
             expand_key: 0.5,
             expand_value: 1.0,
             gate: Gate::Channel { rank: 16, normaliser: 16.0 },
+            short_convolution: None,
             feature_map: FeatureMap::Identity,
             output_gate: true,
             norm_epsilon: 1e-5,
         }
     }
 }
+
+/// More taps than this are no short convolution.
+const MOST_TAPS: usize = 64;
 
 /// Why a configuration is none of a layer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -236,7 +245,8 @@ impl GatedLinearAttentionConfig {
     /// That the shape is one of a layer for inputs of the given width.
     ///
     /// # Errors
-    /// If channels cannot be shared out evenly to heads, an extent is zero, or a normaliser is not positive.
+    /// If channels cannot be shared out evenly to heads, an extent is zero, a convolution has none or more than 64 taps, or a normaliser is
+    /// not positive.
     pub fn check(&self, width: usize) -> Result<(), GatedLinearAttentionError> {
         let fail = |message: String| Err(GatedLinearAttentionError(message));
         if width == 0 || self.heads == 0 {
@@ -254,6 +264,9 @@ impl GatedLinearAttentionConfig {
         }
         if self.groups() == 0 || !self.heads.is_multiple_of(self.groups()) {
             return fail(format!("{} key heads do not divide {} heads", self.groups(), self.heads));
+        }
+        if let Some(taps) = self.short_convolution.filter(|taps| !(1..=MOST_TAPS).contains(taps)) {
+            return fail(format!("a short convolution of {taps} taps: 1 to {MOST_TAPS} are expected"));
         }
         match self.gate {
             Gate::Channel { rank: 0, .. } => fail("a gate of rank 0: at least 1 is expected".into()),
@@ -289,6 +302,13 @@ impl GatedLinearAttentionConfig {
         }
     }
 
+    /// The number of weights that are not those of [linear layers](Self::linears): gains of the norm and taps of the short convolution.
+    pub fn parameters_beside_linears(&self, width: usize) -> usize {
+        let ([key, value], groups) = (self.channels(width), self.groups());
+        let convolved = self.heads * key + groups * (key + value);
+        value + self.short_convolution.map_or(0, |taps| taps * convolved)
+    }
+
     /// A layer for inputs of the given width, with random weights of the given standard deviation (the paper: 0.02).
     ///
     /// # Panics
@@ -306,8 +326,15 @@ impl GatedLinearAttentionConfig {
         }
         let [key_channels, value_channels] = self.channels(width);
         let linears = self.linears(width, kind);
+        let short = self.short_convolution.map_or(vec![], |taps| {
+            let channels = [&linears.query, &linears.key, &linears.value].map(|linear| linear.outputs);
+            // The standard deviation of uniform numbers up to 1/√taps, as usual for convolutions.
+            let deviation = (3.0 * taps as f64).sqrt().recip();
+            channels.map(|channels| normal([taps, channels], deviation, random, device)).to_vec()
+        });
         let mut linear = |config: &LinearConfig| config.init(deviation, random, device);
         GatedLinearAttention {
+            short,
             query: linear(&linears.query),
             key: linear(&linears.key),
             value: linear(&linears.value),
@@ -329,6 +356,8 @@ pub struct GatedLinearAttention {
     key: Linear,
     value: Linear,
     gate: Vec<Linear>,
+    /// Taps `[K, channels]` of queries, keys and values, if there is a short convolution.
+    short: Vec<Param<Tensor<2>>>,
     norm: RmsNorm,
     output_gate: Option<Linear>,
     output: Linear,
@@ -338,11 +367,13 @@ pub struct GatedLinearAttention {
     config: GatedLinearAttentionConfig,
 }
 
-/// What the layer remembers of the tokens so far, `[batch, heads, K, V]`: its size does not depend on their number.
+/// What the layer remembers of the tokens so far: its size does not depend on their number.
 #[derive(Clone, Debug)]
 pub struct GatedLinearAttentionState {
-    /// The states of the heads.
+    /// The states of the heads, `[batch, heads, K, V]`.
     pub heads: Tensor<4>,
+    /// With a short convolution the last queries, keys and values before it, `[batch, taps - 1, channels]`.
+    recent: Vec<Tensor<3>>,
 }
 
 impl GatedLinearAttentionState {
@@ -356,34 +387,39 @@ impl GatedLinearAttentionState {
     /// # Panics
     /// If there is no such row.
     pub fn select(&self, rows: &[usize]) -> Self {
-        GatedLinearAttentionState { heads: select_rows(&self.heads, rows) }
+        let recent = self.recent.iter().map(|recent| select_rows(recent, rows)).collect();
+        GatedLinearAttentionState { heads: select_rows(&self.heads, rows), recent }
     }
 
     /// The rows of several states.
     pub fn join(states: Vec<Self>) -> Self {
+        let count = states.first().map_or(0, |state| state.recent.len());
+        let recent = |k: usize| Tensor::cat(states.iter().map(|state| state.recent[k].clone()).collect(), 0);
         GatedLinearAttentionState {
+            recent: (0..count).map(recent).collect(),
             heads: Tensor::cat(states.into_iter().map(|state| state.heads).collect(), 0),
         }
     }
 
     /// The same state, through which no gradient flows back: for training on segments of long documents.
     pub fn detached(self) -> Self {
-        GatedLinearAttentionState { heads: self.heads.detach() }
+        let recent = self.recent.into_iter().map(Tensor::detach).collect();
+        GatedLinearAttentionState { heads: self.heads.detach(), recent }
     }
 }
 
 impl GatedLinearAttention {
-    /// The layer with packed weights where they are of few bits: for inference.
+    /// The layer with packed weights where they are of few bits, and dense matrices as stated: for inference.
     ///
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
-    pub fn packed(self) -> Result<Self, FormatError> {
+    pub fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
         Ok(GatedLinearAttention {
-            query: self.query.packed()?,
-            key: self.key.packed()?,
-            value: self.value.packed()?,
-            output_gate: self.output_gate.map(Linear::packed).transpose()?,
-            output: self.output.packed()?,
+            query: self.query.packed(dense)?,
+            key: self.key.packed(dense)?,
+            value: self.value.packed(dense)?,
+            output_gate: self.output_gate.map(|linear| linear.packed(dense)).transpose()?,
+            output: self.output.packed(dense)?,
             ..self
         })
     }
@@ -398,13 +434,23 @@ impl GatedLinearAttention {
     /// # Panics
     /// If `documents` are of another shape than the input.
     pub fn forward(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
-        self.mix(input, None, documents).0
+        let projected = self.projections(&input);
+        let convolved = match self.short.as_slice() {
+            [] => projected,
+            _ => self.convolved(projected, |_, channels, taps| short_convolution(channels, taps, documents)),
+        };
+        self.mix(input, convolved, None, documents).0
     }
 
     /// The state before the first token.
     pub fn state(&self, batch: usize, device: &Device) -> GatedLinearAttentionState {
         let shape = [batch, self.config.heads, self.key_channels, self.value_channels];
-        GatedLinearAttentionState { heads: Tensor::zeros(shape, (device, self.norm.weight.val().dtype())) }
+        let dtype = self.norm.weight.val().dtype();
+        let recent = self.short.iter().map(|taps| {
+            let [taps, channels] = taps.shape().dims();
+            Tensor::zeros([batch, taps - 1, channels], (device, dtype))
+        });
+        GatedLinearAttentionState { heads: Tensor::zeros(shape, (device, dtype)), recent: recent.collect() }
     }
 
     /// The output for the next tokens of one document for each row, one or many.
@@ -413,15 +459,43 @@ impl GatedLinearAttention {
         if time == 0 {
             return input;
         }
+        let projected = self.projections(&input);
+        let convolved = match self.short.as_slice() {
+            [] => projected,
+            _ => self.convolved(projected, |k, channels, taps| {
+                let (output, recent) = extend_short_convolution(channels, taps, state.recent[k].clone());
+                state.recent[k] = recent;
+                output
+            }),
+        };
         let documents = Documents::whole(batch, time);
-        let (output, heads) = self.mix(input, Some(state.heads.clone()), &documents);
+        let (output, heads) = self.mix(input, convolved, Some(state.heads.clone()), &documents);
         state.heads = heads;
         output
+    }
+
+    /// Queries, keys and values before anything is done to them.
+    fn projections(&self, input: &Tensor<3>) -> [Tensor<3>; 3] {
+        [&self.query, &self.key, &self.value].map(|linear| linear.forward(input.clone()))
+    }
+
+    /// The same after a convolution of each, by its number, and SiLU.
+    fn convolved(
+        &self,
+        projected: [Tensor<3>; 3],
+        mut convolution: impl FnMut(usize, Tensor<3>, Tensor<2>) -> Tensor<3>,
+    ) -> [Tensor<3>; 3] {
+        let mut number = 0..;
+        projected.map(|channels| {
+            let k = number.next().unwrap_or_default();
+            silu(convolution(k, channels, self.short[k].val()))
+        })
     }
 
     fn mix(
         &self,
         input: Tensor<3>,
+        [queries, keys, values]: [Tensor<3>; 3],
         state: Option<Tensor<4>>,
         documents: &Documents,
     ) -> (Tensor<3>, Tensor<4>) {
@@ -431,9 +505,9 @@ impl GatedLinearAttention {
             FeatureMap::Identity => features,
             FeatureMap::Rectifier => relu(features),
         };
-        let queries = map(self.query.forward(input.clone()).reshape([batch, time, heads, key]));
-        let keys = map(self.shared(self.key.forward(input.clone()), key));
-        let values = self.shared(self.value.forward(input.clone()), value);
+        let queries = map(queries.reshape([batch, time, heads, key]));
+        let keys = map(self.shared(keys, key));
+        let values = self.shared(values, value);
         let log_gates = self.log_gates(input.clone(), key);
         let scale = (key as f64).powf(-0.5);
         let (mixed, state) =

@@ -10,7 +10,7 @@ use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use serde::{Deserialize, Serialize};
 
-use super::linear::{Linear, LinearConfig, LinearKind};
+use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind};
 use super::swiglu::halves;
 
 /// The shape of the layer.
@@ -62,12 +62,12 @@ pub struct GeGlu {
 }
 
 impl GeGlu {
-    /// The layer with packed weights where they are of few bits: for inference.
+    /// The layer with packed weights where they are of few bits, and dense matrices as stated: for inference.
     ///
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
-    pub fn packed(self) -> Result<Self, FormatError> {
-        Ok(GeGlu { inward: self.inward.packed()?, outward: self.outward.packed()?, ..self })
+    pub fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
+        Ok(GeGlu { inward: self.inward.packed(dense)?, outward: self.outward.packed(dense)?, ..self })
     }
 
     /// `[batch, time, width]` to the same shape.

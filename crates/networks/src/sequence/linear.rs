@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::arithmetic::{Arithmetic, ArithmeticLinear};
 use super::bit_linear::{BitLinear, RELEASED_EPSILON};
 use super::block_diagonal::BlockDiagonalLinear;
+use super::int8_linear::Int8Linear;
 use crate::few_rows::rows_times_transposed;
 
 /// What kind of matrix a linear layer has.
@@ -41,6 +42,16 @@ impl LinearKind {
             _ => Arithmetic::F32,
         }
     }
+}
+
+/// How layers for inference keep dense matrices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DenseStorage {
+    /// As they are.
+    #[default]
+    Kept,
+    /// In 8 bits, with a scale for each row.
+    Int8,
 }
 
 /// The shape of a linear layer.
@@ -129,15 +140,20 @@ pub enum Linear {
     BlockDiagonal(BlockDiagonalLinear),
     /// With any matrix, in an arithmetic.
     In(ArithmeticLinear),
+    /// With any matrix, kept in 8 bits.
+    Int8(Int8Linear),
 }
 
 impl Linear {
-    /// The layer with packed weights if they are of few bits, itself otherwise: for inference.
+    /// The layer with packed weights if they are of few bits, and a dense matrix as stated; itself otherwise: for inference.
     ///
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
-    pub fn packed(self) -> Result<Self, FormatError> {
+    pub fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
         match self {
+            Linear::Dense(DenseLinear { weight, bias }) if dense == DenseStorage::Int8 => {
+                Ok(Linear::Int8(Int8Linear::new(weight.val(), bias)?))
+            }
             Linear::Ternary(layer) => Ok(Linear::Ternary(layer.packed()?)),
             Linear::In(layer) => Ok(Linear::In(layer.packed()?)),
             other => Ok(other),
@@ -151,6 +167,7 @@ impl Linear {
             Linear::Ternary(layer) => layer.forward(input),
             Linear::BlockDiagonal(layer) => layer.forward(input),
             Linear::In(layer) => layer.forward(input),
+            Linear::Int8(layer) => layer.forward(input),
         }
     }
 }

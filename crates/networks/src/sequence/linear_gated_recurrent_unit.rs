@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Documents;
 use super::gated_linear_attention::{document_lengths, select_rows};
-use super::linear::{Linear, LinearConfig, LinearKind};
+use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind};
 use super::rms_norm::RmsNorm;
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
 
@@ -202,16 +202,16 @@ impl LinearGatedRecurrentUnitState {
 }
 
 impl LinearGatedRecurrentUnit {
-    /// The layer with packed weights where they are of few bits: for inference.
+    /// The layer with packed weights where they are of few bits, and dense matrices as stated: for inference.
     ///
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
-    pub fn packed(self) -> Result<Self, FormatError> {
+    pub fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
         Ok(LinearGatedRecurrentUnit {
-            input: self.input.packed()?,
-            forget: self.forget.packed()?,
-            gate: self.gate.packed()?,
-            output: self.output.packed()?,
+            input: self.input.packed(dense)?,
+            forget: self.forget.packed(dense)?,
+            gate: self.gate.packed(dense)?,
+            output: self.output.packed(dense)?,
             ..self
         })
     }
@@ -411,7 +411,7 @@ mod tests {
         let layer = config.init(32, LinearKind::Ternary, 0.02, &mut random, &device);
         let input = draw([1, 40, 32], &mut random, &device).cast(burn::tensor::DType::F32);
         let whole = layer.forward(input.clone(), None, &Documents::whole(1, 40));
-        let packed = layer.packed().expect("finite");
+        let packed = layer.packed(DenseStorage::Kept).expect("finite");
         let mut state = packed.state(1, &device);
         let steps =
             (0..40).map(|t| packed.extend(input.clone().slice(s![.., t..t + 1, ..]), None, &mut state));

@@ -15,12 +15,14 @@ pub mod bit_linear;
 pub mod block_diagonal;
 pub mod gated_linear_attention;
 pub mod geglu;
+pub mod int8_linear;
 pub mod layer_norm;
 pub mod linear;
 pub mod linear_gated_recurrent_unit;
 pub mod monarch_mixer;
 pub mod rms_norm;
 pub mod rotary;
+pub mod short_convolution;
 pub mod swiglu;
 pub mod tensor_attention;
 #[cfg(test)]

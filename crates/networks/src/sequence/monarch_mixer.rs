@@ -22,7 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Documents;
 use super::gated_linear_attention::document_lengths;
-use super::linear::{Linear, LinearConfig, LinearKind, constant, normal};
+use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind, constant, normal};
+use super::short_convolution::short_convolution;
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
 
 /// `y_t = Σ_{s≤t} k_{t−s} w_s + Σ_{s>t} k′_{s−t−1} w_s` for inputs w `[batch, time, channels]`, with kernels `[length, channels]` of the past
@@ -396,12 +397,12 @@ impl MonarchMixerState {
 }
 
 impl MonarchMixer {
-    /// The layer with packed weights where they are of few bits: for inference.
+    /// The layer with packed weights where they are of few bits, and dense matrices as stated: for inference.
     ///
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
-    pub fn packed(self) -> Result<Self, FormatError> {
-        Ok(MonarchMixer { input: self.input.packed()?, output: self.output.packed()?, ..self })
+    pub fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
+        Ok(MonarchMixer { input: self.input.packed(dense)?, output: self.output.packed(dense)?, ..self })
     }
 
     /// The longest sequence.
@@ -479,19 +480,7 @@ impl MonarchMixer {
 
     /// The short convolution.
     fn short(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
-        let [batch, time, width] = input.dims();
-        let (device, dtype) = (input.device(), input.dtype());
-        let tap = |lag: usize| self.taps.val().slice([lag..lag + 1, 0..width]).reshape([1, 1, width]);
-        let positions: Tensor<3> = documents.positions(&device).float().cast(dtype).unsqueeze_dim(2);
-        let mut output = input.clone() * tap(0) + self.tap_bias.val().reshape([1, 1, width]);
-        for lag in 1..TAPS.min(time) {
-            let zeros = Tensor::zeros([batch, lag, width], (&device, dtype));
-            let shifted = input.clone().slice([0..batch, 0..time - lag, 0..width]);
-            let shifted = Tensor::cat(vec![zeros, shifted], 1);
-            let inside = positions.clone().greater_equal_elem(lag as f64).float().cast(dtype);
-            output = output + shifted * inside * tap(lag);
-        }
-        output
+        short_convolution(input, self.taps.val(), documents) + self.tap_bias.val().unsqueeze()
     }
 
     fn split(&self, projected: Tensor<3>) -> [Tensor<3>; 3] {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_two};
 
-use super::linear::{Linear, LinearConfig, LinearKind};
+use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind};
 
 /// The shape of the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,15 +86,15 @@ pub struct SwiGlu {
 }
 
 impl SwiGlu {
-    /// The layer with packed weights where they are of few bits: for inference.
+    /// The layer with packed weights where they are of few bits, and dense matrices as stated: for inference.
     ///
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
-    pub fn packed(self) -> Result<Self, FormatError> {
+    pub fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
         Ok(SwiGlu {
-            gate: self.gate.packed()?,
-            up: self.up.map(Linear::packed).transpose()?,
-            down: self.down.packed()?,
+            gate: self.gate.packed(dense)?,
+            up: self.up.map(|linear| linear.packed(dense)).transpose()?,
+            down: self.down.packed(dense)?,
             ..self
         })
     }
@@ -235,7 +235,9 @@ mod tests {
         let config = SwiGluConfig { joined: true, ..SwiGluConfig::new(6) };
         let layer = config.init(4, LinearKind::Ternary, 0.5, &mut random, &device);
         assert_eq!(layer.num_params(), 4 + 2 * 6 * 4 + 6 + 6 * 4);
-        let Linear::Ternary(gate) = layer.gate.clone().packed().expect("finite") else { panic!("ternary") };
+        let Linear::Ternary(gate) = layer.gate.clone().packed(DenseStorage::Kept).expect("finite") else {
+            panic!("ternary")
+        };
         let ternary = gate.ternary().expect("packed");
         assert_eq!(ternary.shape(), (12, 4));
         let input: Tensor<3> = draw([1, 2, 4], &mut random, &device).cast(burn::tensor::DType::F32);

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Documents;
 use super::gated_linear_attention::document_lengths;
-use super::linear::{Linear, LinearConfig, LinearKind};
+use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind};
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
 
 /// Monomials of a polynomial, at most; a head of order 3 and width 8 then keeps 2.9 MB.
@@ -394,16 +394,16 @@ impl TensorAttentionState {
 }
 
 impl TensorAttention {
-    /// The layer with packed weights where they are of few bits: for inference.
+    /// The layer with packed weights where they are of few bits, and dense matrices as stated: for inference.
     ///
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
-    pub fn packed(self) -> Result<Self, FormatError> {
+    pub fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
         Ok(TensorAttention {
-            query: self.query.packed()?,
-            key: self.key.packed()?,
-            value: self.value.packed()?,
-            output: self.output.packed()?,
+            query: self.query.packed(dense)?,
+            key: self.key.packed(dense)?,
+            value: self.value.packed(dense)?,
+            output: self.output.packed(dense)?,
             ..self
         })
     }

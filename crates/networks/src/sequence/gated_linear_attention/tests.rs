@@ -27,6 +27,13 @@ fn configurations() -> Vec<GatedLinearAttentionConfig> {
             key_heads: Some(1),
             ..base
         },
+        GatedLinearAttentionConfig {
+            gate: channel,
+            short_convolution: Some(3),
+            heads: 4,
+            key_heads: Some(2),
+            ..base
+        },
         GatedLinearAttentionConfig { gate: Gate::Fixed, ..base },
         GatedLinearAttentionConfig { gate: Gate::None, ..base },
     ]
@@ -44,15 +51,26 @@ fn reference(layer: &GatedLinearAttention, input: &[f64]) -> Vec<f64> {
     let gain = values(layer.norm.weight.val());
     let mut states = vec![vec![vec![0.0; value]; key]; heads];
     let mut outputs = Vec::new();
-    for x in input.chunks(WIDTH) {
+    // What the short convolution leaves of queries, keys and values.
+    let convolved = |number: usize, linear: &Linear, time: usize| {
+        let rows: Vec<Vec<f64>> = input.chunks(WIDTH).map(|x| affine(linear, x)).collect();
+        let Some(taps) = layer.short.get(number) else { return rows[time].clone() };
+        let (channels, taps) = (rows[0].len(), values(taps.val()));
+        let sum = |channel: usize| -> f64 {
+            let lags = taps.chunks(channels).take(time + 1).enumerate();
+            lags.map(|(lag, taps)| taps[channel] * rows[time - lag][channel]).sum()
+        };
+        (0..channels).map(sum).map(|sum| sum * logistic(sum)).collect()
+    };
+    for (time, x) in input.chunks(WIDTH).enumerate() {
         let map = |features: Vec<f64>| -> Vec<f64> {
             match config.feature_map {
                 FeatureMap::Identity => features,
                 FeatureMap::Rectifier => features.into_iter().map(|f| f.max(0.0)).collect(),
             }
         };
-        let (q, k) = (map(affine(&layer.query, x)), map(affine(&layer.key, x)));
-        let v = affine(&layer.value, x);
+        let (q, k) = (map(convolved(0, &layer.query, time)), map(convolved(1, &layer.key, time)));
+        let v = convolved(2, &layer.value, time);
         let raw = layer.gate.iter().fold(x.to_vec(), |x, linear| affine(linear, &x));
         let mut mixed = Vec::new();
         for (head, state) in states.iter_mut().enumerate() {

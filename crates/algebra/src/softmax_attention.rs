@@ -1,15 +1,17 @@
-//! Causal softmax attention with rotary position codes: Vaswani et al., "Attention Is All You Need" (2017), equation 1, forwards
+//! Softmax attention with rotary position codes: Vaswani et al., "Attention Is All You Need" (2017), equation 1, forwards
 //! and backwards, for heads that stand beside each other in rows.
 //!
 //! ```text
 //! q'ₜ = R_t qₜ / √d,  k'ₛ = R_s kₛ                R_t rotates the pairs (i, i + d/2) by the angles of the token t
-//! pₜₛ = exp(q'ₜ·k'ₛ) / Σ_u exp(q'ₜ·k'ᵤ)           over the tokens from the first that t sees up to t
+//! pₜₛ = exp(q'ₜ·k'ₛ) / Σ_u exp(q'ₜ·k'ᵤ)           over the tokens that t sees, itself among them
 //! oₜ  = Σ_s pₜₛ vₛ
 //! ```
 //!
 //! Some queries at a time are multiplied with all keys that they see, so that only `[64, time]` weights exist at once for a thread.
 //! The derivative computes them again: with `aₜₛ = pₜₛ (dₜ·vₛ − dₜ·oₜ)` for the gradient `d` of `o`, those of `q'`, `k'` and `v` are
 //! `Σ_s aₜₛ k'ₛ`, `Σ_t aₜₛ q'ₜ` and `Σ_t pₜₛ dₜ` (Dao et al., "FlashAttention", 2022, appendix B.2).
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -30,9 +32,9 @@ pub struct Setting<'a, T> {
     pub groups: usize,
     /// The even width of a head.
     pub width: usize,
-    /// The first token that each token sees, `[rows][time]`, at most the token itself; never falling within a row. One row is for
-    /// all.
-    pub first_seen: &'a [usize],
+    /// The tokens that each token sees, `[rows][time]`: itself, and what is beside it; neither bound falls within a row. One row is
+    /// for all.
+    pub seen: &'a [Range<usize>],
     /// The cosines of the angles, `[rows][time][width / 2]`; one row is for all.
     pub cosines: &'a [T],
     /// The sines.
@@ -222,15 +224,19 @@ impl<T: Real> Setting<'_, T> {
         let of_keys = rows * time * groups * width;
         assert_eq!([keys.len(), values.len()], [of_keys; 2], "keys and values for all queries");
         for (given, each) in [
-            (self.first_seen.len(), time),
+            (self.seen.len(), time),
             (self.cosines.len(), time * width / 2),
             (self.sines.len(), time * width / 2),
         ] {
             assert!(given == each || given == rows * each, "a setting of {rows} rows or of one");
         }
-        for row in self.first_seen.chunks_exact(time.max(1)) {
-            assert!(row.iter().enumerate().all(|(token, &first)| first <= token), "a token sees itself");
-            assert!(row.is_sorted(), "later tokens see later ones");
+        for row in self.seen.chunks_exact(time.max(1)) {
+            assert!(row.iter().enumerate().all(|(token, seen)| seen.contains(&token)), "a token sees itself");
+            assert!(row.iter().all(|seen| seen.end <= time), "tokens of the row are seen");
+            assert!(
+                row.is_sorted_by_key(|seen| seen.start) && row.is_sorted_by_key(|seen| seen.end),
+                "later tokens see later ones"
+            );
         }
     }
 
@@ -243,8 +249,9 @@ impl<T: Real> Setting<'_, T> {
     }
 
     /// The tokens that any of the queries sees.
-    fn seen(&self, place: Place) -> std::ops::Range<usize> {
-        self.of_row(self.first_seen, place.row, self.time)[place.from]..place.from + place.count
+    fn seen(&self, place: Place) -> Range<usize> {
+        let row = self.of_row(self.seen, place.row, self.time);
+        row[place.from].start..row[place.from + place.count - 1].end
     }
 
     /// Rotated queries, divided by the root of the width, and rotated keys.
@@ -300,11 +307,10 @@ impl<T: Real> Setting<'_, T> {
             seen.len(),
             Threads::One,
         );
-        let first_seen = self.of_row(self.first_seen, place.row, self.time);
-        for (query, weights) in weights.chunks_exact_mut(seen.len()).enumerate() {
-            let token = place.from + query;
-            let (before, rest) = weights.split_at_mut(first_seen[token] - seen.start);
-            let (seen, after) = rest.split_at_mut(token + 1 - first_seen[token]);
+        let of_queries = &self.of_row(self.seen, place.row, self.time)[place.from..];
+        for (weights, of_query) in weights.chunks_exact_mut(seen.len()).zip(of_queries) {
+            let (before, rest) = weights.split_at_mut(of_query.start - seen.start);
+            let (seen, after) = rest.split_at_mut(of_query.len());
             before.fill(T::zero());
             after.fill(T::zero());
             vectorised(
