@@ -7,12 +7,7 @@ of some steps from equal weights are compared, then the times.
 """
 
 import argparse
-import json
 import os
-import statistics
-import subprocess
-import sys
-import time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("example")
@@ -28,10 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-LAYERS, WIDTH, HEADS, HIDDEN, VOCABULARY, TIME, BATCH = 4, 256, 4, 688, 4096, 128, 8
-EPSILON, THETA = 1e-5, 10_000.0
-RATE, BETA_1, BETA_2, ADAM_EPSILON, DECAY, CLIP = 1e-3, 0.9, 0.95, 1e-8, 0.1, 1.0
-HEAD_WIDTH = WIDTH // HEADS
+from ours import (
+    ADAM_EPSILON, BATCH, BETA_1, BETA_2, CLIP, DECAY, EPSILON, HEAD_WIDTH, HEADS, RATE, THETA, TIME, WIDTH, Ours, compare, given,
+)
 
 
 def norm(x, weight):
@@ -83,62 +77,10 @@ def step(parameters, first, second, number, tokens, targets):
     return jax.tree.map(moved, parameters, first, second), first, second, value
 
 
-def drawn(random):
-    """Parameters in the order in which the example reads them."""
-    normal = lambda *shape: (0.02 * random.standard_normal(shape)).astype(np.float32)
-    ones = lambda: np.ones(WIDTH, np.float32)
-    blocks = []
-    embedding = normal(VOCABULARY, WIDTH)
-    for _ in range(LAYERS):
-        block = {"mixer_norm": ones()}
-        block |= {name: normal(WIDTH, WIDTH) for name in ["query", "key", "value", "output"]}
-        block |= {"channel_norm": ones(), "gate": normal(HIDDEN, WIDTH), "up": normal(HIDDEN, WIDTH)}
-        blocks.append(block | {"down": normal(WIDTH, HIDDEN)})
-    return {"embedding": embedding, "blocks": blocks, "norm": ones(), "head": normal(VOCABULARY, WIDTH)}
-
-
-def in_order(parameters):
-    yield parameters["embedding"]
-    for block in parameters["blocks"]:
-        for name in ["mixer_norm", "query", "key", "value", "output", "channel_norm", "gate", "up", "down"]:
-            yield block[name]
-    yield parameters["norm"]
-    yield parameters["head"]
-
-
-def milliseconds(work, count):
-    times = []
-    for _ in range(count):
-        start = time.perf_counter()
-        work()
-        times.append(1e3 * (time.perf_counter() - start))
-    return times
-
-
-random = np.random.default_rng(1)
-initial = drawn(random)
-tokens = random.integers(0, VOCABULARY, (BATCH, TIME), dtype=np.int32)
-targets = random.integers(0, VOCABULARY, (BATCH, TIME), dtype=np.int32)
+initial, tokens, targets = given()
 count = sum(leaf.size for leaf in jax.tree.leaves(initial))
 print(f"{count / 1e6:.2f} million parameters, {BATCH} rows of {TIME} tokens, {arguments.threads} threads, JAX {jax.__version__}")
-
-environment = os.environ | {"RAYON_NUM_THREADS": str(arguments.threads)}
-ours = subprocess.Popen([arguments.example], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-for leaf in in_order(initial):
-    ours.stdin.write(leaf.tobytes())
-ours.stdin.write(tokens.tobytes() + targets.tobytes())
-
-
-def ask(what, number):
-    """What our side answers: losses or milliseconds."""
-    ours.stdin.write(f"{what} {number}\n".encode())
-    ours.stdin.flush()
-    line = ours.stdout.readline()
-    if not line:
-        sys.exit("the example has ended")
-    return json.loads(line)
-
-
+ours = Ours(arguments.example, arguments.threads, initial, tokens, targets)
 forward = jax.jit(loss)
 compiled = jax.jit(step, donate_argnums=(0, 1, 2))
 zeros = lambda: jax.tree.map(jnp.zeros_like, initial)
@@ -148,11 +90,6 @@ losses = []
 for number in range(1, 6):
     *state, value = compiled(*state, jnp.float32(number), tokens, targets)
     losses.append(float(value))
-given = ask("losses", 5)
-difference = max(abs(a - b) / abs(a) for a, b in zip(losses, given))
-print(f"losses of 5 steps: {losses[0]:.5f} to {losses[-1]:.5f}, relative difference at most {difference:.1e}")
-if difference > 1e-4:
-    sys.exit(f"the losses differ: {losses} and {given}")
 
 
 def step_of_jax():
@@ -164,21 +101,4 @@ def forward_of_jax():
     forward(state[0], tokens, targets).block_until_ready()
 
 
-times = {name: {"step": [], "forward": []} for name in ["JAX", "this project"]}
-milliseconds(step_of_jax, 3), milliseconds(forward_of_jax, 3)
-for _ in range(arguments.rounds):
-    for kind, work in [("step", step_of_jax), ("forward", forward_of_jax)]:
-        times["JAX"][kind] += milliseconds(work, arguments.steps)
-        times["this project"][kind] += ask(kind, arguments.steps)
-print(f"milliseconds, best (median) of {arguments.rounds} x {arguments.steps}, by turns:")
-print(f"{'':14} {'training step':>18} {'forward and loss':>18}")
-best = {}
-for name, kinds in times.items():
-    cells = [f"{min(t):.1f} ({statistics.median(t):.1f})" for t in kinds.values()]
-    print(f"{name:14} {cells[0]:>18} {cells[1]:>18}")
-    best[name] = [(min(t), statistics.median(t)) for t in kinds.values()]
-ratio = [[a / b for a, b in zip(*pair)] for pair in zip(best["this project"], best["JAX"])]
-cells = [f"{a:.2f} ({b:.2f})" for a, b in ratio]
-print(f"{'ratio':14} {cells[0]:>18} {cells[1]:>18}")
-ours.stdin.close()
-ours.wait()
+compare(ours, {"JAX": [step_of_jax, forward_of_jax]}, losses, arguments.rounds, arguments.steps)

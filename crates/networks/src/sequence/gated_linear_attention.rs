@@ -435,10 +435,8 @@ impl GatedLinearAttention {
     /// If `documents` are of another shape than the input.
     pub fn forward(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
         let projected = self.projections(&input);
-        let convolved = match self.short.as_slice() {
-            [] => projected,
-            _ => self.convolved(projected, |_, channels, taps| short_convolution(channels, taps, documents)),
-        };
+        let convolved =
+            self.convolved(projected, |_, channels, taps| short_convolution(channels, taps, documents));
         self.mix(input, convolved, None, documents).0
     }
 
@@ -460,14 +458,12 @@ impl GatedLinearAttention {
             return input;
         }
         let projected = self.projections(&input);
-        let convolved = match self.short.as_slice() {
-            [] => projected,
-            _ => self.convolved(projected, |k, channels, taps| {
-                let (output, recent) = extend_short_convolution(channels, taps, state.recent[k].clone());
-                state.recent[k] = recent;
-                output
-            }),
-        };
+        let convolved = self.convolved(projected, |number, channels, taps| {
+            let recent = state.recent[number].clone();
+            let (output, recent) = extend_short_convolution(channels, taps, recent);
+            state.recent[number] = recent;
+            output
+        });
         let documents = Documents::whole(batch, time);
         let (output, heads) = self.mix(input, convolved, Some(state.heads.clone()), &documents);
         state.heads = heads;
@@ -479,17 +475,18 @@ impl GatedLinearAttention {
         [&self.query, &self.key, &self.value].map(|linear| linear.forward(input.clone()))
     }
 
-    /// The same after a convolution of each, by its number, and SiLU.
+    /// The same after a convolution of each, by its number, and SiLU, if the layer has one.
     fn convolved(
         &self,
         projected: [Tensor<3>; 3],
         mut convolution: impl FnMut(usize, Tensor<3>, Tensor<2>) -> Tensor<3>,
     ) -> [Tensor<3>; 3] {
-        let mut number = 0..;
-        projected.map(|channels| {
-            let k = number.next().unwrap_or_default();
-            silu(convolution(k, channels, self.short[k].val()))
-        })
+        if self.short.is_empty() {
+            return projected;
+        }
+        let [queries, keys, values] = projected;
+        [(0, queries), (1, keys), (2, values)]
+            .map(|(number, channels)| silu(convolution(number, channels, self.short[number].val())))
     }
 
     fn mix(
