@@ -1,4 +1,8 @@
-//! Do two raters agree more than chance would have it?
+//! Do raters agree more than chance would have it?
+
+mod krippendorff;
+
+pub use krippendorff::{Scale, krippendorff_alpha, krippendorff_interval};
 
 /// How much a disagreement weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +48,50 @@ pub fn cohen_kappa(pairs: &[(usize, usize)], categories: usize, weights: Weights
     (expected > 0.0).then(|| 1.0 - observed / expected)
 }
 
+/// Spearman's rank correlation of pairs: Pearson's correlation of their ranks, equal values with their mean rank.
+///
+/// `None` where it is not defined: for fewer than two pairs, and where one side has a single value.
+pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
+    let (first, second): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let (first, second) = (ranks(&first), ranks(&second));
+    let center = (pairs.len() as f64 + 1.0) / 2.0;
+    let product =
+        |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| (a - center) * (b - center)).sum() };
+    let spread = (product(&first, &first) * product(&second, &second)).sqrt();
+    (spread > 0.0).then(|| product(&first, &second) / spread)
+}
+
+/// The rank of each value from 1; equal ones share the mean of theirs.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut below = 0;
+    for equal in order.chunk_by(|a, b| values[*a] == values[*b]) {
+        let rank = below as f64 + (equal.len() as f64 + 1.0) / 2.0;
+        equal.iter().for_each(|&place| ranks[place] = rank);
+        below += equal.len();
+    }
+    ranks
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// From SciPy 1.17: spearmanr of these lists.
+    #[test]
+    fn rank_correlation_is_that_of_scipy() {
+        let a = [0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 2.0, 1.0, 0.0, 3.0, 2.0, 2.0];
+        let b = [0.0, 2.0, 2.0, 3.0, 3.0, 4.0, 1.0, 1.0, 1.0, 4.0, 2.0, 0.0];
+        let pairs: Vec<(f64, f64)> = a.into_iter().zip(b).collect();
+        assert!((spearman(&pairs).unwrap() - SPEARMAN).abs() < 1e-14, "{:?}", spearman(&pairs));
+        assert_eq!(spearman(&[(1.0, 5.0), (2.0, 7.0)]), Some(1.0));
+        assert_eq!(spearman(&[(1.0, 5.0), (2.0, 5.0)]), None);
+        assert_eq!(spearman(&[]), None);
+    }
+
+    const SPEARMAN: f64 = 0.7861178559366655;
 
     /// From scikit-learn 1.9.1: cohen_kappa_score of these lists, with labels 0 to 4.
     #[test]

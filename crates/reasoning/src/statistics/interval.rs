@@ -207,7 +207,7 @@ pub fn bootstrap_of(
 }
 
 /// What lies between the tails of values.
-fn percentiles(values: &mut [f64], confidence: f64) -> Interval {
+pub(super) fn percentiles(values: &mut [f64], confidence: f64) -> Interval {
     values.sort_by(f64::total_cmp);
     let tail = 0.5 - 0.5 * confidence;
     Interval { low: quantile(values, tail), high: quantile(values, 1.0 - tail) }
@@ -236,7 +236,7 @@ fn resampled_means<K: Copy + Into<u32>>(
 }
 
 /// The quantile of sorted values, linear between neighbours (type 7 of Hyndman and Fan, 1996).
-fn quantile(sorted: &[f64], probability: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], probability: f64) -> f64 {
     let at = probability * (sorted.len() - 1) as f64;
     let low = at.floor() as usize;
     let high = (low + 1).min(sorted.len() - 1);

@@ -4,7 +4,8 @@
 //! - [`samples`]: several samples of each question: pass@k, pass^k, G-Pass@k, maj@k, by exact formulas;
 //! - [`paired`]: the difference of two models on the same questions;
 //! - [`classification`]: precision, recall and F1 of labels, and their means;
-//! - [`agreement`]: whether two raters agree.
+//! - [`agreement`]: whether raters agree;
+//! - [`prevalence`]: a share of yes, corrected for the errors of the one who says so.
 //!
 //! Nothing here is estimated by simulation where a formula exists; the bootstrap and the permutation test of many
 //! differences draw from a seed.
@@ -14,6 +15,7 @@ pub mod classification;
 mod distributions;
 pub mod interval;
 pub mod paired;
+pub mod prevalence;
 pub mod samples;
 
 pub use crate::answers::metrics::macro_f1;
