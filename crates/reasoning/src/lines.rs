@@ -79,6 +79,11 @@ impl Lines {
         Ok(())
     }
 
+    /// The number of the line that was read last, from 1.
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
     /// The bytes that were read.
     pub(crate) fn offset(&self) -> u64 {
         self.offset

@@ -30,45 +30,58 @@ pub(crate) fn ask_all<T>(
     let mut stop = None;
     calls.run(
         requests,
-        async |request: &Request| ask(calls, request, tries, &read).await,
+        async |request: &Request| ask(calls, request, tries, 1, &read).await,
         |number, asked| match asked {
-            Ok(asked) => each(number, asked),
+            Ok(asked) => asked.into_iter().for_each(|asked| each(number, asked)),
             Err(reason) => stop = Some(reason),
         },
     );
     stop.map_or(Ok(()), Err)
 }
 
-async fn ask<T>(
+/// Asks a request for its samples. One that cannot be read is asked for again, up to `tries` times in all, as a further
+/// sample, since the same one would be the reply that is kept: as sample `i + apart`, `i + 2 apart` and so on. The
+/// first reply is charged to the first sample.
+pub(crate) async fn ask<T>(
     calls: &Calls,
     request: &Request,
     tries: usize,
+    apart: usize,
     read: impl Fn(&str) -> Result<T, String>,
-) -> Result<Asked<T>, Stop> {
-    let mut asked = Asked { value: None, text: String::new(), malformed: 0, spent: Spending::default() };
-    for attempt in 0..tries.max(1) {
-        // A further sample: the same one would be the reply that is kept.
-        let request = Request { first_sample: request.first_sample + attempt, ..request.clone() };
-        let answers = calls.ask(&request).await;
-        asked.spent = asked.spent.plus(answers.spent);
-        let outcome = &answers.outcomes[0];
-        if let Outcome::Unasked(stop) = outcome {
-            return Err(stop.clone());
-        }
-        if outcome.sample().is_none() {
-            // The call layer has tried what there is to try.
-            break;
-        }
-        asked.text = outcome.text().to_string();
-        match read(&asked.text) {
-            Ok(value) => {
-                asked.value = Some(value);
+) -> Result<Vec<Asked<T>>, Stop> {
+    let answers = calls.ask(request).await;
+    let mut spent = answers.spent;
+    let mut all = Vec::with_capacity(answers.outcomes.len());
+    for (number, mut outcome) in answers.outcomes.into_iter().enumerate() {
+        let spent = std::mem::take(&mut spent);
+        let mut asked = Asked { value: None, text: String::new(), malformed: 0, spent };
+        for again in 1.. {
+            if let Outcome::Unasked(stop) = outcome {
+                return Err(stop);
+            }
+            if outcome.sample().is_none() {
+                // The call layer has tried what there is to try.
                 break;
             }
-            Err(_) => asked.malformed += 1,
+            asked.text = outcome.text().to_string();
+            match read(&asked.text) {
+                Ok(value) => {
+                    asked.value = Some(value);
+                    break;
+                }
+                Err(_) => asked.malformed += 1,
+            }
+            if again >= tries {
+                break;
+            }
+            let first_sample = request.first_sample + number + again * apart;
+            let answers = calls.ask(&Request { first_sample, ..request.clone().times(1) }).await;
+            asked.spent = asked.spent.plus(answers.spent);
+            outcome = answers.outcomes.into_iter().next().expect("one sample was asked for");
         }
+        all.push(asked);
     }
-    Ok(asked)
+    Ok(all)
 }
 
 /// The text without white space around it, and without one code fence around it.

@@ -16,6 +16,8 @@
 //! [`from_file`](mod@from_file) makes a suite of a file that a user writes, and [`lm_eval`] of a task of lm-evaluation-harness.
 //! Where nothing is written, [`options`] has the likelihoods of what could be.
 //!
+//! [`judge`](mod@judge) has the protocol for models as judges, of replies or of pairs of them.
+//!
 //! [`carp`] and [`arqmath`] have scores of their own kind, [`misconceptions`] and [`countermath`] prompts and records, too.
 
 pub mod aggregate;
@@ -31,6 +33,7 @@ pub mod generate;
 pub mod grade;
 pub mod index;
 pub(crate) mod json;
+pub mod judge;
 pub mod languages;
 pub mod lm_eval;
 pub mod misconceptions;

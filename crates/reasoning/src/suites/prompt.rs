@@ -136,7 +136,7 @@ impl Template {
     }
 
     /// Whether the template has a place of this name.
-    fn shows(&self, name: &str) -> bool {
+    pub(crate) fn shows(&self, name: &str) -> bool {
         let template = self.environment.get_template(TEMPLATE);
         template.is_ok_and(|template| template.undeclared_variables(false).contains(name))
     }
