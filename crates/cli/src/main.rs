@@ -9,6 +9,7 @@ mod experiments;
 mod export;
 mod failure;
 mod generate;
+mod judge;
 mod local_model;
 mod make;
 mod model_folder;
@@ -37,6 +38,7 @@ Examples:
   mathesis solve heat.toml --method collocation --json   another method; the result as JSON
   mathesis check '\\frac{1}{2}' 0.5                         are two answers equal, and why
   mathesis eval gsm8k --model openai:NAME@URL            a benchmark on a model, with a report
+  mathesis judge correctness runs/A --judge openai:NAME  models judge replies, and are judged themselves
   mathesis generate MODEL --prompt 'The sum of'          text from a language model in a folder
   mathesis serve MODEL                                   the same over OpenAI's HTTP interface
   mathesis view                                          finished runs in a web page
@@ -76,6 +78,8 @@ enum Verb {
     Eval(Box<eval::Arguments>),
     /// Compare runs of one benchmark, problem by problem, with paired tests; or two graders of one run.
     Compare(compare::Arguments),
+    /// Let models judge replies or pairs of them, and say how far they can be believed.
+    Judge(Box<judge::Arguments>),
     /// Leave out the records that hold text of a benchmark, or show how much of them a corpus holds.
     Decontaminate(decontaminate::Arguments),
     /// Browse finished runs in a web page: figures, transcripts, two runs side by side.
@@ -107,6 +111,7 @@ fn main() -> ExitCode {
         Verb::Export(arguments) => export::run(&arguments),
         Verb::Eval(arguments) => eval::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments),
+        Verb::Judge(arguments) => judge::run(&arguments),
         Verb::Decontaminate(arguments) => decontaminate::run(&arguments),
         Verb::View(arguments) => view::run(&arguments),
         Verb::Make(arguments) => make::run(&arguments),

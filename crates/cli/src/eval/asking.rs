@@ -12,9 +12,28 @@ use serde::Serialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::Arguments;
 use crate::failure::Failure;
 use crate::progress::Monitor;
+
+/// How models are called.
+#[derive(Debug, clap::Args)]
+pub struct Calling {
+    /// Calls in flight at once.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub concurrency: u16,
+    /// What tokens cost: a TOML file, see the page on models.
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
+    /// Stop before the run has cost more than this, in the currency of the prices.
+    #[arg(long, value_name = "MONEY", requires = "prices")]
+    pub budget: Option<f64>,
+    /// Where replies are kept [default: a folder of the run's name in runs/calls].
+    #[arg(long, value_name = "FOLDER")]
+    pub calls: Option<PathBuf>,
+    /// Check everything, show the first prompt and what the run would take, and ask nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
 
 /// A line to a model: what was asked over it before is known.
 pub struct Line {
@@ -29,9 +48,9 @@ pub struct Line {
 ///
 /// # Errors
 /// Wrong prices or limits; [`Failure::Work`] if the log cannot be opened.
-pub fn line(arguments: &Arguments, name: &str, model: Arc<dyn Model>) -> Result<Line, Failure> {
-    let folder = arguments.calls.clone().unwrap_or_else(|| PathBuf::from("runs/calls").join(name));
-    line_with_log(arguments, name, model, &folder)
+pub fn line(calling: &Calling, name: &str, model: Arc<dyn Model>) -> Result<Line, Failure> {
+    let folder = calling.calls.clone().unwrap_or_else(|| PathBuf::from("runs/calls").join(name));
+    line_with_log(calling, name, model, &folder)
 }
 
 /// The same, with the log in a folder of its own.
@@ -39,26 +58,26 @@ pub fn line(arguments: &Arguments, name: &str, model: Arc<dyn Model>) -> Result<
 /// # Errors
 /// As [`line()`].
 pub fn line_with_log(
-    arguments: &Arguments,
+    calling: &Calling,
     name: &str,
     model: Arc<dyn Model>,
     folder: &Path,
 ) -> Result<Line, Failure> {
-    let prices = match &arguments.prices {
+    let prices = match &calling.prices {
         Some(path) => Some(PriceTable::from_file(path).map_err(Failure::input)?),
         None => None,
     };
     let currency = prices.as_ref().map_or(String::new(), |prices| prices.currency.clone());
     // A dry run leaves nothing behind: without a log of an earlier run it looks into an empty one.
-    let empty = match arguments.dry_run && !folder.exists() {
+    let empty = match calling.dry_run && !folder.exists() {
         true => Some(tempfile::tempdir().map_err(Failure::work)?),
         false => None,
     };
     let log = Log::open(empty.as_ref().map_or(folder, |folder| folder.path())).map_err(Failure::work)?;
     let options = Options {
         run: name.into(),
-        limits: Limits { concurrency: usize::from(arguments.concurrency), ..Limits::default() },
-        caps: Caps { cost: arguments.budget, ..Caps::default() },
+        limits: Limits { concurrency: usize::from(calling.concurrency), ..Limits::default() },
+        caps: Caps { cost: calling.budget, ..Caps::default() },
         prices,
         ..Options::default()
     };
@@ -148,22 +167,22 @@ pub fn spent_json(spent: Spending, currency: &str) -> Value {
     })
 }
 
-/// Prints a finished run: as JSON or as a table, as the arguments say.
+/// Prints a finished run: as JSON or, unless it is to be quiet, as a table.
 ///
 /// # Errors
 /// If standard output is closed.
 pub fn print(
-    arguments: &Arguments,
+    (json, quiet): (bool, bool),
     run: &impl Serialize,
     folder: &Path,
     summary: impl FnOnce() -> Table,
 ) -> Result<(), Failure> {
     use std::io::Write as _;
-    if arguments.json {
+    if json {
         let mut value = serde_json::to_value(run).map_err(Failure::work)?;
         value["folder"] = folder.display().to_string().into();
         println!("{}", serde_json::to_string_pretty(&value).map_err(Failure::work)?);
-    } else if !arguments.quiet {
+    } else if !quiet {
         println!("{}", summary());
     }
     std::io::stdout().flush().map_err(Failure::work)

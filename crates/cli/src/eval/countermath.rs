@@ -194,8 +194,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let model = open(model).map_err(Failure::input)?;
             let identity = Model::identity(&*model).clone();
             let name = super::run_name(NAME, &identity.model);
-            let line = asking::line(arguments, &name, model)?;
-            if arguments.dry_run {
+            let line = asking::line(&arguments.calling, &name, model)?;
+            if arguments.calling.dry_run {
                 let estimate = line.calls.estimate(&plan.requests);
                 println!("{} calls; {} replies are there already", estimate.calls, estimate.reused);
                 preview(&plan);
@@ -219,7 +219,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let name = super::run_name(NAME, &format!("{stem}-{}", plan.rule().name()));
             (name, None, recorded(&plan, path)?, Value::Null)
         }
-        (None, None) if arguments.dry_run => {
+        (None, None) if arguments.calling.dry_run => {
             preview(&plan);
             return Ok(());
         }
@@ -227,7 +227,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::input("--model says what is asked (or --replies what is scored)"));
         }
     };
-    if arguments.dry_run {
+    if arguments.calling.dry_run {
         println!("{} statements with replies", replies.len());
         return Ok(());
     }
@@ -361,14 +361,14 @@ impl<'a> Judge<'a> {
         let model = open(name).map_err(Failure::input)?;
         let identity = Model::identity(&*model).model.clone();
         let own = super::run_name(&format!("{NAME}-judge"), &identity);
-        let folder = match &arguments.calls {
+        let folder = match &arguments.calling.calls {
             Some(folder) => folder.join(&own),
             None => PathBuf::from("runs/calls").join(&own),
         };
         let get = |key| plan.settings.get(key);
         Ok(Judge {
             plan,
-            line: asking::line_with_log(arguments, &format!("{run} by {own}"), model, &folder)?,
+            line: asking::line_with_log(&arguments.calling, &format!("{run} by {own}"), model, &folder)?,
             sampling: Sampling {
                 temperature: get("judge-temperature").parse().ok(),
                 max_tokens: get("judge-max-tokens").parse().ok(),
@@ -505,7 +505,9 @@ impl Run {
         };
         folder.write("run.json", json_text(&run)?)?;
         let folder = folder.finish()?;
-        asking::print(arguments, &run, &folder, || summary(plan, metrics, run.seconds, &folder))
+        asking::print((arguments.json, arguments.quiet), &run, &folder, || {
+            summary(plan, metrics, run.seconds, &folder)
+        })
     }
 }
 

@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut run = match (&arguments.model, &arguments.replies) {
         (Some(model), _) => ask(arguments, &settings, &items, model)?,
         (None, Some(path)) => Some(replay(&settings, path)?),
-        (None, None) if arguments.dry_run => {
+        (None, None) if arguments.calling.dry_run => {
             let (batches, prompts) = prompts(&settings, &items)?;
             preview(&items, &batches, &prompts);
             None
@@ -194,8 +194,8 @@ fn ask(
     let requests: Vec<_> = (batches.iter().zip(&prompts))
         .map(|(batch, prompt)| request(prompt, batch.trial, &sampling))
         .collect();
-    let line = asking::line(arguments, &name, model)?;
-    if arguments.dry_run {
+    let line = asking::line(&arguments.calling, &name, model)?;
+    if arguments.calling.dry_run {
         let estimate = line.calls.estimate(&requests);
         println!(
             "calls     {}; {} replies are there already; about {} tokens to read, at most {} to write",
@@ -349,7 +349,7 @@ impl Run {
         };
         folder.write("run.json", json_text(&run)?)?;
         let folder = folder.finish()?;
-        asking::print(arguments, &run, &folder, || self.summary(&records, &folder))
+        asking::print((arguments.json, arguments.quiet), &run, &folder, || self.summary(&records, &folder))
     }
 
     /// What the filled sheets say about decisions.

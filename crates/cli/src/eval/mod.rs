@@ -1,16 +1,16 @@
 //! `mathesis eval`: a benchmark on a model, or on replies that are there; a run folder with every transcript out.
 
 mod arqmath;
-mod asking;
+pub mod asking;
 mod countermath;
-mod figures;
+pub mod figures;
 mod misconceptions;
 pub mod page;
 mod programs;
 mod recording;
 mod remediation;
 
-pub use page::{options, percent, stages, typeset};
+pub use page::{options, percent, share, stages, typeset};
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::asking::Line;
+use self::asking::{Calling, Line};
 use self::programs::Programs;
 use self::recording::Recorded;
 use crate::failure::Failure;
@@ -111,24 +111,11 @@ pub struct Arguments {
     /// The seed that the model is given: sample i has seed N + i.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Calls in flight at once.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
-    concurrency: u16,
-    /// What tokens cost: a TOML file, see the page on models.
-    #[arg(long, value_name = "FILE")]
-    prices: Option<PathBuf>,
-    /// Stop before the run has cost more than this, in the currency of the prices.
-    #[arg(long, value_name = "MONEY", requires = "prices")]
-    budget: Option<f64>,
-    /// Where replies are kept [default: runs/calls/SUITE-MODEL].
-    #[arg(long, value_name = "FOLDER")]
-    calls: Option<PathBuf>,
+    #[command(flatten)]
+    calling: Calling,
     /// The run folder [default: runs/SUITE-MODEL, with a number if that is there].
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// Check everything, show the first prompt and what the run would take, and ask nothing.
-    #[arg(long)]
-    dry_run: bool,
     /// Print the result as JSON on standard output instead of tables.
     #[arg(long)]
     json: bool,
@@ -209,7 +196,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match (&arguments.model, &arguments.replies) {
         (Some(model), _) => ask(arguments, &plan, model),
         (None, Some(replies)) => judge(arguments, &plan, replies),
-        (None, None) if arguments.dry_run => {
+        (None, None) if arguments.calling.dry_run => {
             let first =
                 plan.prompter.render(&plan.data.problems[0], &plan.data.exemplars).map_err(Failure::input)?;
             println!("{} problems; the first prompt:\n\n{first}", plan.data.problems.len());
@@ -340,7 +327,7 @@ fn prepare(data: &mut Data, prompter: &Prompter) -> Result<(), Failure> {
 }
 
 /// The name of a run of this model.
-fn run_name(suite: &str, model: &str) -> String {
+pub fn run_name(suite: &str, model: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
     format!("{suite}-{}", model.chars().map(plain).collect::<String>())
 }
@@ -351,8 +338,8 @@ fn ask(arguments: &Arguments, plan: &Plan, model: &str) -> Result<(), Failure> {
     let name = run_name(&plan.suite.name, &model.identity().model);
     let samples = plan.samples;
     let blocks = Blocks { plan, samples, seed: arguments.seed };
-    let Line { calls, currency, .. } = &asking::line(arguments, &name, model.clone())?;
-    if arguments.dry_run {
+    let Line { calls, currency, .. } = &asking::line(&arguments.calling, &name, model.clone())?;
+    if arguments.calling.dry_run {
         return preview(plan, &blocks, calls, currency);
     }
 
@@ -542,7 +529,7 @@ fn judge(arguments: &Arguments, plan: &Plan, path: &Path) -> Result<(), Failure>
     {
         return Err(Failure::input(format!("{file}: the suite has no problem {name}")));
     }
-    if arguments.dry_run {
+    if arguments.calling.dry_run {
         println!("{} problems with replies", plan.data.problems.len());
         return Ok(());
     }
@@ -666,7 +653,7 @@ impl Conclusion<'_> {
             .map_err(|error| Failure::file("write", &report, &error))?;
         folder.write("run.json", json_text(&run)?)?;
         let folder = folder.finish()?;
-        asking::print(arguments, &run, &folder, || {
+        asking::print((arguments.json, arguments.quiet), &run, &folder, || {
             self.summary(&metrics, figures.as_deref(), languages.as_ref(), &folder)
         })
     }
@@ -761,6 +748,6 @@ impl Conclusion<'_> {
     }
 }
 
-fn json_text(value: &impl Serialize) -> Result<String, Failure> {
+pub fn json_text(value: &impl Serialize) -> Result<String, Failure> {
     Ok(serde_json::to_string_pretty(value).map_err(Failure::work)? + "\n")
 }

@@ -106,7 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .collect::<Result<_, _>>()
         .map_err(Failure::work)?;
     let Some(model) = &arguments.model else {
-        return match arguments.dry_run {
+        return match arguments.calling.dry_run {
             true => {
                 println!("{} prompts; the first:\n\n{}", prompts.len(), prompts[0]);
                 Ok(())
@@ -128,8 +128,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let requests: Vec<Request> = (prompts.iter())
         .map(|prompt| Request::chat([Message::user(prompt)]).sampled(sampling.clone()))
         .collect();
-    let line = asking::line(arguments, &name, model)?;
-    if arguments.dry_run {
+    let line = asking::line(&arguments.calling, &name, model)?;
+    if arguments.calling.dry_run {
         let calls = line.calls.estimate(&requests).calls;
         println!("{calls} calls; the first prompt:\n\n{}", prompts[0]);
         return Ok(());
@@ -224,7 +224,7 @@ fn write(
     };
     folder.write("run.json", json_text(&run)?)?;
     let folder = folder.finish()?;
-    asking::print(arguments, &run, &folder, || summary(outcome, run.seconds, &folder))
+    asking::print((arguments.json, arguments.quiet), &run, &folder, || summary(outcome, run.seconds, &folder))
 }
 
 fn forms_text([all, read, right]: [usize; 3]) -> String {

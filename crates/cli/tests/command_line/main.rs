@@ -6,6 +6,7 @@ mod check;
 mod concepts;
 mod eval;
 mod export;
+mod judge;
 mod language_training;
 mod multilingual;
 mod regression;

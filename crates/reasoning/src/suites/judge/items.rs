@@ -115,11 +115,9 @@ impl Items {
             items.unpaired = (ids.len() - common) + (index.len() - common);
         }
         (items.count, items.labelled) = (count, labelled);
-        let inner = items.from.paths(sources);
-        items.files = (inner.into_iter().chain(task.gold.clone()))
-            .map(|path| Ok((digest(&path)?, path)))
-            .map(|pair: Result<_, JudgeError>| pair.map(|(digest, path)| (path, digest)))
-            .collect::<Result<_, _>>()?;
+        let paths = items.from.paths(sources).into_iter().chain(task.gold.clone());
+        items.files =
+            paths.map(|path| digest(&path).map(|digest| (path, digest))).collect::<Result<_, _>>()?;
         Ok(items)
     }
 

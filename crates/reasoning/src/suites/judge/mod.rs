@@ -19,6 +19,8 @@ mod items;
 mod protocol;
 mod scores;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use items::{Item, Items};
 pub use protocol::{Judgement, MOST_REPEATS, Repeat, Said, judge};

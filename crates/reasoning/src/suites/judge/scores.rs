@@ -330,13 +330,6 @@ impl<'a> Tally<'a> {
         judge.places.push(places);
     }
 
-    /// The share of a label among the verdicts of the present judge so far.
-    pub fn share(&self, label: Label) -> f64 {
-        let Some(judge) = self.judges.last() else { return 0.0 };
-        let given = judge.verdicts.iter().filter(|verdict| **verdict == Some(label)).count();
-        given as f64 / judge.verdicts.len().max(1) as f64
-    }
-
     /// The figures of all that was added.
     pub fn metrics(&self) -> Metrics {
         let together = (self.judges.len() > 1).then(|| self.together());
