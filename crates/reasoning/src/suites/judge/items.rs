@@ -32,6 +32,9 @@ pub struct Item {
     pub checker: Option<Label>,
 }
 
+/// An item with the line that it stands on, or why it cannot be read.
+pub type Numbered = Result<(usize, Item), JudgeError>;
+
 /// Items that were looked through and fit.
 pub struct Items {
     from: From,
@@ -131,9 +134,7 @@ impl Items {
     ///
     /// # Errors
     /// If the file cannot be read; and for each line that does not fit.
-    pub fn each(
-        &self,
-    ) -> Result<Box<dyn Iterator<Item = Result<(usize, Item), JudgeError>> + '_>, JudgeError> {
+    pub fn each(&self) -> Result<Box<dyn Iterator<Item = Numbered> + '_>, JudgeError> {
         match &self.from {
             From::Lines(path) => {
                 let failed = |error: std::io::Error| file_error(path, &error);

@@ -22,7 +22,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub use items::{Item, Items};
+pub use items::{Item, Items, Numbered};
 pub use protocol::{Judgement, MOST_REPEATS, Repeat, Said, judge};
 pub use scores::{
     Agreement, Alpha, Calibration, Errors, JudgeMetrics, LabelShare, Mean, Metrics, Pair, Position,

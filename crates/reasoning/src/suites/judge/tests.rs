@@ -66,7 +66,7 @@ fn judged(
 fn pairs(count: usize) -> Vec<serde_json::Value> {
     (0..count)
         .map(|number| {
-            let (first, second) = [("9", "1"), ("8", "3"), ("4", "6"), ("5", "5"), ("7", "2")][number % 5];
+            let (first, second) = [("9", "1"), ("8", "3"), ("4", "6"), ("5", "5!"), ("7", "2")][number % 5];
             let gold = ["first", "first", "second", "tie", "first"][number % 5];
             serde_json::json!({"id": format!("{number}"), "problem": format!("p{number}"), "first": first,
                 "second": second, "gold": gold})
@@ -75,7 +75,7 @@ fn pairs(count: usize) -> Vec<serde_json::Value> {
 }
 
 fn better(parts: &[String]) -> &'static str {
-    match parts[1].cmp(&parts[2]) {
+    match parts[1].as_bytes()[0].cmp(&parts[2].as_bytes()[0]) {
         std::cmp::Ordering::Greater => "first",
         std::cmp::Ordering::Less => "second",
         std::cmp::Ordering::Equal => "tie",
