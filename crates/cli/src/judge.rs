@@ -408,8 +408,9 @@ fn byrows(metrics: &Metrics, judge: &JudgeMetrics) -> Rows {
     if let Some(alpha) = &judge.repeats {
         row("repeats agree", alpha_text(alpha));
     }
-    if let Some(calibration) = &judge.calibration {
-        rows.extend(calibration_rows(metrics, calibration));
+    match &judge.calibration {
+        Some(calibration) => rows.extend(calibration_rows(metrics, calibration)),
+        None => row("gold", "no item has a label: how far this can be believed is not known".into()),
     }
     rows
 }
@@ -539,13 +540,13 @@ fn headline(metrics: &Metrics) -> String {
             100.0 * corrected.interval.low,
             100.0 * corrected.interval.high
         ),
-        (None, Some(mean)) => format!("mean {:.3} over {} items", mean.value, mean.items),
+        (None, Some(mean)) => format!("mean {:.3} over {} items, by {}", mean.value, mean.items, judge.name),
         (None, None) => {
             let shares = judge.verdicts.shares.iter();
-            shares
-                .map(|label| format!("{} {}", label.label, share(&label.share)))
-                .collect::<Vec<_>>()
-                .join(", ")
+            let shares: Vec<String> =
+                shares.map(|label| format!("{} {}", label.label, share(&label.share))).collect();
+            let corrected = if metrics.kind == Kind::Correctness { ", not corrected" } else { "" };
+            format!("{}, by {}{corrected}", shares.join(", "), judge.name)
         }
     }
 }
