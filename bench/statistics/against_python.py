@@ -1,4 +1,4 @@
-"""Statistics of scores beside lm-eval, inspect-ai, scipy and statsmodels: 10,000 random inputs for each function.
+"""Statistics of scores beside lm-eval, inspect-ai, scipy, statsmodels and krippendorff: 10,000 random inputs for each function.
 
 Functions of lm-eval and inspect-ai are taken out of their installed source files, so that none of their dependencies
 (torch, datasets, ...) is needed.
@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import krippendorff
 import numpy as np
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
@@ -121,10 +122,28 @@ def macro_f1():
         yield {"ask": "macro_f1", "pairs": pairs}, [np.mean(scores)]
 
 
+def raters():
+    for _ in range(N):
+        shape = random.integers(2, 20), random.integers(2, 6)
+        table = random.integers(1, 6, shape).astype(float)
+        table[random.random(shape) < 0.2] = np.nan
+        table[0, :2] = 1.0, 2.0
+        alpha = lambda scale: krippendorff.alpha(reliability_data=table.T, level_of_measurement=scale)
+        units = [[None if math.isnan(v) else v for v in row] for row in table.tolist()]
+        yield {"ask": "raters", "units": units}, [alpha(scale) for scale in ["nominal", "ordinal", "interval", "ratio"]]
+
+
+def ranks():
+    for _ in range(N):
+        pairs = random.integers(0, 8, (random.integers(3, 60), 2)).astype(float)
+        pairs[:2] = [[0, 1], [1, 0]]
+        yield {"ask": "ranks", "pairs": pairs.tolist()}, [stats.spearmanr(pairs[:, 0], pairs[:, 1]).statistic]
+
+
 def main():
     binary = sys.argv[1]
     worst_of_all = 0.0
-    for cases in [clusters, pooled, wilson, samples, paired, mc_nemar, macro_f1]:
+    for cases in [clusters, pooled, wilson, samples, paired, mc_nemar, macro_f1, raters, ranks]:
         made = list(cases())
         lines = "".join(json.dumps(question, default=float) + "\n" for question, _ in made)
         output = subprocess.run([binary], input=lines, capture_output=True, text=True, check=True).stdout

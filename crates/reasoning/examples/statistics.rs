@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, Write};
 
+use mathesis_reasoning::statistics::agreement::{Scale, krippendorff_alpha, spearman};
 use mathesis_reasoning::statistics::interval::{
     clustered_standard_error, pooled_standard_error, standard_error, student_t, wilson,
 };
@@ -22,6 +23,8 @@ enum Question {
     Paired { pairs: Vec<(f64, f64)> },
     McNemar { first: usize, second: usize },
     MacroF1 { pairs: Vec<(u32, u32)> },
+    Raters { units: Vec<Vec<Option<f64>>> },
+    Ranks { pairs: Vec<(f64, f64)> },
 }
 
 fn answer(question: Question) -> Value {
@@ -59,6 +62,11 @@ fn answer(question: Question) -> Value {
             json!([test.exact, test.mid])
         }
         Question::MacroF1 { pairs } => json!([macro_f1(&pairs)]),
+        Question::Raters { units } => {
+            let scales = [Scale::Nominal, Scale::Ordinal, Scale::Interval, Scale::Ratio];
+            json!(scales.map(|scale| krippendorff_alpha(&units, scale)))
+        }
+        Question::Ranks { pairs } => json!([spearman(&pairs)]),
     }
 }
 
