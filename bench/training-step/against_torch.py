@@ -86,6 +86,11 @@ if arguments.compile:
     sides["compiled"] = Side(initial, torch.compile(loss))
 count = sum(p.numel() for p in sides["PyTorch"].parameters)
 print(f"{count / 1e6:.2f} million parameters, {BATCH} rows of {TIME} tokens, {arguments.threads} threads, PyTorch {torch.__version__}")
-losses = [sides["PyTorch"].step() for _ in range(5)]
+of_sides = [[side.step() for _ in range(5)] for side in sides.values()]
+losses = of_sides[0]
+for others in of_sides[1:]:
+    difference = max(abs(a - b) / abs(a) for a, b in zip(losses, others))
+    if difference > 1e-4:
+        raise SystemExit(f"the compiled losses differ: {losses} and {others}")
 peers = {name: [side.step, side.forward] for name, side in sides.items()}
 compare(ours, peers, losses, arguments.rounds, arguments.steps)

@@ -216,7 +216,7 @@ impl<T: Real> Setting<'_, T> {
     fn check(&self, queries: &[T], keys: &[T], values: &[T]) {
         let Setting { time, heads, groups, width, .. } = *self;
         assert!(
-            groups > 0 && heads.is_multiple_of(groups) && width > 0 && width.is_multiple_of(2),
+            heads > 0 && groups > 0 && heads.is_multiple_of(groups) && width > 0 && width.is_multiple_of(2),
             "heads of attention"
         );
         let rows = if time == 0 { 0 } else { queries.len() / (time * heads * width) };

@@ -86,7 +86,7 @@ pub struct Arguments {
     /// With --json: logarithms of probabilities for each token, and for the K likeliest beside it.
     #[arg(long, value_name = "K", requires = "json")]
     log_probabilities: Option<usize>,
-    /// How the model's matrices are kept in memory; bf16 and int8 are a half and a quarter of it, and of what is read for a token.
+    /// How the model's matrices are kept in memory; in bf16 and int8 a half and a quarter of what is read for a token.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Weights::F32)]
     weights: Weights,
     /// Threads to use [default: one for each core].

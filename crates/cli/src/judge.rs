@@ -146,10 +146,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let repeats = usize::from(arguments.repeats);
     let mut tally = Tally::new(&task, repeats);
     let mut lines = BufWriter::new(tempfile::tempfile().map_err(Failure::work)?);
-    let mut spent = Vec::new();
+    let (mut spent, mut paid) = (Vec::new(), 0.0);
     for judge in &judges {
         tally.begin(&judge.name);
-        spent.push(ask(arguments, &task, &items, judge, &mut tally, &mut lines)?);
+        let line = line(&arguments.calling, &task, &items, judge, paid)?;
+        spent.push(ask(arguments, (&task, &items), judge, &line, &mut tally, &mut lines)?);
+        paid += line.calls.status().spent.money();
     }
     let metrics = tally.metrics();
     let mut verdicts = lines.into_inner().map_err(|error| Failure::work(error.error()))?;
@@ -220,11 +222,17 @@ fn open_judges(names: &[String]) -> Result<Vec<Judge>, Failure> {
     Ok(judges.collect())
 }
 
-/// The line to a judge. Judges keep their replies apart, and for all tasks together.
-fn line(calling: &Calling, task: &Task, judge: &Judge) -> Result<Line, Failure> {
+/// The line to a judge. Judges keep their replies apart, and for all tasks together; what is spent is told apart by task and items. `spent` is
+/// what the other judges have spent of the budget.
+fn line(calling: &Calling, task: &Task, items: &Items, judge: &Judge, spent: f64) -> Result<Line, Failure> {
     let own = run_name("judge", &judge.model.identity().model);
     let folder = calling.calls.clone().unwrap_or_else(|| PathBuf::from("runs/calls")).join(&own);
-    asking::line_with_log(calling, &format!("{} by {own}", task.name), judge.model.clone(), &folder)
+    let mut digest = blake3::Hasher::new();
+    items.files.iter().for_each(|(_, of_file)| _ = digest.update(of_file.as_bytes()));
+    let account = format!("{} {} by {own}", task.name, &digest.finalize().to_hex()[..16]);
+    let budget = calling.budget.map(|budget| (budget - spent).max(0.0));
+    let calling = Calling { budget, ..calling.clone() };
+    asking::line_with_log(&calling, &account, judge.model.clone(), &folder)
 }
 
 fn preview(arguments: &Arguments, task: &Task, items: &Items, judges: &[Judge]) -> Result<(), Failure> {
@@ -232,7 +240,7 @@ fn preview(arguments: &Arguments, task: &Task, items: &Items, judges: &[Judge]) 
     let mut first = None;
     println!("items     {}, {} with gold labels", items.count, items.labelled);
     for judge in judges {
-        let line = line(&arguments.calling, task, judge)?;
+        let line = line(&arguments.calling, task, items, judge, 0.0)?;
         let mut total = Estimate::default();
         for item in items.each().map_err(Failure::input)? {
             let (_, item) = item.map_err(Failure::input)?;
@@ -258,13 +266,12 @@ fn preview(arguments: &Arguments, task: &Task, items: &Items, judges: &[Judge]) 
 /// Asks a judge about everything, and writes its verdicts; returns what its replies cost.
 fn ask(
     arguments: &Arguments,
-    task: &Task,
-    items: &Items,
+    (task, items): (&Task, &Items),
     by: &Judge,
+    line: &Line,
     tally: &mut Tally<'_>,
     lines: &mut impl Write,
 ) -> Result<Value, Failure> {
-    let line = line(&arguments.calling, task, by)?;
     let mut watch = Watch::new(&by.name, "item", arguments.quiet || arguments.json, items.count);
     let mut given = vec![0usize; task.labels.len()];
     let mut spent = Spending::default();
@@ -329,7 +336,7 @@ fn rows(metrics: &Metrics, unpaired: usize) -> Rows {
     }
     for judge in metrics.judges.iter().chain(&metrics.together) {
         rows.push(("judge".into(), judge.name.clone()));
-        rows.extend(byrows(metrics, judge).into_iter().map(|(name, value)| (format!("  {name}"), value)));
+        rows.extend(judge_rows(metrics, judge).into_iter().map(|(name, value)| (format!("  {name}"), value)));
     }
     if let Some(agreement) = &metrics.agreement {
         rows.push(("agreement".into(), alpha_text(&agreement.alpha)));
@@ -352,7 +359,7 @@ fn items_text(metrics: &Metrics) -> String {
     text
 }
 
-fn byrows(metrics: &Metrics, judge: &JudgeMetrics) -> Rows {
+fn judge_rows(metrics: &Metrics, judge: &JudgeMetrics) -> Rows {
     let mut rows = Rows::new();
     let mut row = |name: &str, value: String| rows.push((name.to_string(), value));
     let verdicts = &judge.verdicts;
@@ -475,10 +482,13 @@ fn figure(value: Option<f64>) -> String {
 fn pair_rows(agreement: &Agreement) -> Rows {
     let text = |pair: &mathesis_reasoning::suites::judge::Pair| {
         let quadratic = pair.quadratic_kappa.map_or(String::new(), |kappa| format!(", quadratic {kappa:.3}"));
-        let same = percent(pair.same);
+        let same = match pair.same {
+            Some(same) => format!("the same on {} of {} items", percent(same), pair.items),
+            None => "no item that both rated".into(),
+        };
         (
             format!("  {}, {}", pair.first, pair.second),
-            format!("the same on {same} of {} items, kappa {}{quadratic}", pair.items, figure(pair.kappa)),
+            format!("{same}, kappa {}{quadratic}", figure(pair.kappa)),
         )
     };
     agreement.pairs.iter().map(text).collect()
@@ -502,7 +512,7 @@ fn page(task: &Task, metrics: &Metrics) -> Page {
             .collect();
         let mut parts = vec![
             Part::Drawing(bars(&drawn), "shares of the verdicts among all items, with 95 % intervals".into()),
-            table(byrows(metrics, judge)),
+            table(judge_rows(metrics, judge)),
         ];
         if let Some(calibration) = &judge.calibration {
             let head = ["gold".to_string()].into_iter().chain(metrics.labels.iter().cloned());

@@ -74,9 +74,16 @@ fn digest(folder: &Path) -> std::io::Result<String> {
     Ok(hasher.finalize().to_hex()[..32].to_string())
 }
 
+/// Samples of a request that are written together: each has a state of its own.
+const TOGETHER: usize = 16;
+
 impl Model for LocalModel {
     fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    fn most_samples(&self) -> usize {
+        TOGETHER
     }
 
     fn send<'a>(&'a self, request: &'a Request) -> Sending<'a> {

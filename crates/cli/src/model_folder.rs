@@ -24,7 +24,7 @@ pub enum Weights {
     F32,
     /// Rounded to bfloat16: half the memory.
     Bf16,
-    /// 8 bits with a scale for each row of a matrix: a quarter of the memory; embeddings stay as they are.
+    /// 8 bits with a scale for each row of a matrix, a quarter of its memory; embeddings stay as they are.
     Int8,
 }
 

@@ -70,6 +70,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = ModelFolder::of(&arguments.model)?;
     let (Checkpoint { model, .. }, tokenizer) =
         folder.for_inference(arguments.arithmetic, arguments.weights, &Device::flex())?;
+    if !model.config().is_causal() {
+        let model = arguments.model.display();
+        return Err(Failure::input(format!(
+            "{model} sees both sides of a token, so it predicts nothing: expected a model whose mixers are all causal"
+        )));
+    }
     let mut tokens = tokenizer.encode(&text, true).map_err(Failure::input)?;
     tokens.truncate(arguments.tokens.unwrap_or(usize::MAX));
     let config = model.config();
@@ -90,7 +96,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let begins = (0..time).step_by(positions.get().min(time));
     let by_position: Vec<_> = match arguments.positions {
         Some(step) => {
-            begins.map(|from| (from, from.saturating_add(step.get()).min(time))).zip(&parts).collect()
+            let places = begins.map(|from| (from, from.saturating_add(step.get()).min(time)));
+            places.zip(&parts).filter(|(_, part)| part.places > 0).collect()
         }
         None => Vec::new(),
     };

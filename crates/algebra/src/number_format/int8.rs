@@ -26,7 +26,7 @@ impl Int8Matrix {
     /// # Errors
     /// [`FormatError`] if the length does not fit, or a weight is not finite.
     pub fn quantised(weights: &[f32], rows: usize, columns: usize) -> Result<Self, FormatError> {
-        let expected = rows * columns;
+        let expected = rows.saturating_mul(columns);
         if weights.len() != expected {
             return Err(FormatError::Length { what: "the weights", expected, found: weights.len() });
         }

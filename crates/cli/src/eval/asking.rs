@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::progress::Monitor;
 
 /// How models are called.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Calling {
     /// Calls in flight at once.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]

@@ -57,7 +57,7 @@ pub struct Arguments {
     /// Compute in this arithmetic: f32, bf16, l-mul:K, l-mul:K:attention or wNaM; of few bits, weights are packed.
     #[arg(long, value_name = "A")]
     arithmetic: Option<Arithmetic>,
-    /// How the model's matrices are kept in memory; bf16 and int8 are a half and a quarter of it, and of what is read for a token.
+    /// How the model's matrices are kept in memory; in bf16 and int8 a half and a quarter of what is read for a token.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Weights::F32)]
     weights: Weights,
     /// Answers that are written at the same time.

@@ -159,7 +159,7 @@ impl Settings {
                 let top = parameters.whole("logprobs", 0, TOP)?;
                 if echo && top.is_some() && stream {
                     let message =
-                        "`echo` together with `logprobs` is supported by this server without `stream` alone";
+                        "`echo` together with `logprobs` is supported by this server only without `stream`";
                     return Err(ApiError::parameter("echo", "unsupported_parameter", message));
                 }
                 top

@@ -9,6 +9,7 @@ mod export;
 mod judge;
 mod language_training;
 mod multilingual;
+mod perplexity;
 mod regression;
 mod serve;
 mod view;

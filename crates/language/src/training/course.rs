@@ -108,7 +108,7 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// That of several parts together; of none, numbers that are none.
+    /// That of several parts together; loss and accuracy are NaN if nothing is predicted in them.
     pub fn of_all(parts: &[Self]) -> Self {
         let places = parts.iter().map(|part| part.places).sum();
         let mean = |value: fn(&Self) -> f64| {

@@ -298,7 +298,7 @@ impl Attention {
         let rotation = Rotation::new(&self.rotary, self.head_width, positions, time, &device, dtype);
         let (query, key, value) = self.projections(input, &rotation);
         let hidden = seen.iter().flat_map(|seen| (0..time).map(|key| !seen.contains(&key)));
-        let shape = [seen.len() / time, 1, time, time];
+        let shape = [seen.len() / time.max(1), 1, time, time];
         let hidden = Tensor::from_data(TensorData::new(hidden.collect::<Vec<bool>>(), shape), &device);
         let seen = self.attend(query, key, value, &Some(hidden));
         self.output.forward(self.merge(seen))

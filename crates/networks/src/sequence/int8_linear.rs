@@ -51,7 +51,7 @@ impl Int8Linear {
             shape[D - 1] = outputs;
             Tensor::from_data(TensorData::new(product, shape), (&device, dtype))
         } else {
-            // Many rows are multiplied faster with a matrix in single precision than it takes to make one.
+            // For many rows it pays to make the matrix in single precision once.
             let weights = TensorData::new(self.matrix.weights(), [outputs, inputs]);
             let weights = Tensor::<2>::from_data(weights, (&device, DType::F32));
             rows_times_transposed(input.cast(DType::F32), weights).cast(dtype)

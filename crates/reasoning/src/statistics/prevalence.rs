@@ -45,12 +45,15 @@ pub struct Corrected {
 }
 
 /// Why a share cannot be corrected.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PrevalenceError {
     /// There is nothing to correct, or nothing that tells how.
     #[error("{0}")]
     Missing(&'static str),
-    /// What the judge says does not depend on the truth, or against it.
+    /// Something is said more often than there are cases, or the confidence is not between 0 and 1.
+    #[error("{0}")]
+    Impossible(String),
+    /// What the judge says does not depend on the truth, or speaks against it.
     #[error(
         "sensitivity {sensitivity:.3} + specificity {specificity:.3} do not exceed 1: \
          what the judge says tells nothing about the share"
@@ -70,7 +73,7 @@ pub enum PrevalenceError {
 /// no resample: one in which the judge tells nothing counts as 0 below and as 1 above. A pure function of its arguments.
 ///
 /// # Errors
-/// If one of the three sets is empty, or sensitivity + specificity <= 1.
+/// If one of the three sets is empty or impossible, the confidence is not between 0 and 1, or sensitivity + specificity <= 1.
 pub fn corrected_share(
     positive: Count,
     negative: Count,
@@ -87,6 +90,16 @@ pub fn corrected_share(
         if set.of == 0 {
             return Err(PrevalenceError::Missing(what));
         }
+        if set.said > set.of {
+            let Count { said, of } = set;
+            return Err(PrevalenceError::Impossible(format!(
+                "{said} of {of} cases: expected no more than all"
+            )));
+        }
+    }
+    if !(confidence > 0.0 && confidence < 1.0) {
+        let message = format!("the confidence is {confidence}: expected a number between 0 and 1");
+        return Err(PrevalenceError::Impossible(message));
     }
     let (sensitivity, specificity) = (positive.share(), 1.0 - negative.share());
     let share = rogan_gladen(unlabelled.share(), positive.share(), negative.share())

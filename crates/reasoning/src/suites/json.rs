@@ -16,7 +16,8 @@ pub(crate) struct Asked<T> {
     pub spent: Spending,
 }
 
-/// Asks every request for one reply, up to `tries` times where it cannot be read, and hands over what was read, in order.
+/// Asks every request, which is for one sample, for one reply, up to `tries` times where it cannot be read, and hands over what was read, in
+/// order.
 ///
 /// # Errors
 /// If the calls stop before the end; what was answered is in the log.
@@ -27,6 +28,8 @@ pub(crate) fn ask_all<T>(
     read: impl Fn(&str) -> Result<T, String>,
     mut each: impl FnMut(usize, Asked<T>),
 ) -> Result<(), Stop> {
+    // A further sample would be a try of the first.
+    debug_assert!(requests.iter().all(|request| request.samples == 1), "requests for one sample");
     let mut stop = None;
     calls.run(
         requests,

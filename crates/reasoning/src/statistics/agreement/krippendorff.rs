@@ -31,7 +31,7 @@ pub enum Scale {
 /// Krippendorff's alpha of units, each with one place for each rater; `None` stands for a value that was not given.
 ///
 /// `None` where it is not defined: without a unit of two values or more, without variation (one value everywhere among
-/// such units), with a value that is not finite, and on the ratio scale with a negative one.
+/// such units), with a value that is not finite or so large that squares of differences are not, and on the ratio scale with a negative one.
 pub fn krippendorff_alpha<U: AsRef<[Option<f64>]>>(units: &[U], scale: Scale) -> Option<f64> {
     let table = Coincidences::of(units, scale)?;
     let counts = table.kind_counts(table.kind_of_unit.iter().copied());
@@ -153,7 +153,7 @@ impl Coincidences {
             }
         };
         let varies = marginals.iter().filter(|count| **count > 0.0).count() > 1;
-        (varies && expected > 0.0).then(|| 1.0 - (total - 1.0) * observed / expected)
+        (varies && expected > 0.0 && expected.is_finite()).then(|| 1.0 - (total - 1.0) * observed / expected)
     }
 
     /// The values as numbers whose differences count.

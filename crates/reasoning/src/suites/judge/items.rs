@@ -225,10 +225,16 @@ impl Items {
             },
             _ => None,
         };
-        let wrong = |message: &str| JudgeError::Line { path: path.into(), line, message: message.into() };
         let sides: Vec<&Record> = std::iter::once(record).chain(&other).collect();
-        if self.checker.is_some() && sides.iter().any(|side| side.grades.len() != side.replies.len()) {
-            return vec![Err(wrong("the record holds no verdicts of the checker"))];
+        let ungraded = |side: &&Record| side.grades.len() != side.replies.len();
+        if self.checker.is_some() && sides.iter().any(ungraded) {
+            let message = match sides.first().is_some_and(ungraded) {
+                true => "the record holds no verdicts of the checker".to_string(),
+                false => {
+                    format!("the record `{}` of the other run holds no verdicts of the checker", record.id)
+                }
+            };
+            return vec![Err(JudgeError::Line { path: path.into(), line, message })];
         }
         let samples = sides.iter().map(|side| side.replies.len()).min().unwrap_or(0);
         let item = |sample: usize| {

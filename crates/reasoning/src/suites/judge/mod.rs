@@ -67,6 +67,9 @@ pub enum JudgeError {
         /// What is wrong.
         message: String,
     },
+    /// So many repeats cannot be asked for.
+    #[error("{0} repeats: expected 1 to {MOST_REPEATS}")]
+    Repeats(usize),
     /// The template is wrong.
     #[error(transparent)]
     Template(#[from] SuiteError),

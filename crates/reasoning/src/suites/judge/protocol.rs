@@ -75,7 +75,8 @@ fn in_both_orders((straight, swapped): (Label, Label)) -> Label {
 /// Asks a judge about every item, `repeats` times, and hands the items over in order with what it says and what that cost.
 ///
 /// # Errors
-/// If the calls stop before the end (what was answered is in the log), or an item cannot be read any more.
+/// If there are no repeats or more than [`MOST_REPEATS`], the calls stop before the end (what was answered is in the log), or an item cannot
+/// be read any more.
 pub fn judge(
     calls: &Calls,
     task: &Task,
@@ -83,6 +84,9 @@ pub fn judge(
     repeats: usize,
     mut each: impl FnMut(&Item, Judgement, Spending),
 ) -> Result<(), JudgeError> {
+    if !(1..=MOST_REPEATS).contains(&repeats) {
+        return Err(JudgeError::Repeats(repeats));
+    }
     let mut failed = None;
     let mut unread = None;
     let read = items.each()?.map_while(|item| item.map_err(|error| unread = Some(error)).ok());
@@ -113,7 +117,10 @@ async fn one(
     };
     let asked = futures_util::future::join_all(requests.iter().map(ask)).await;
     let asked: Vec<Vec<Asked<Label>>> = asked.into_iter().collect::<Result<_, Stop>>()?;
-    let spent = asked.iter().flatten().fold(Spending::default(), |sum, asked| sum.plus(asked.spent));
+    // Two replies that are the same text make one question of both orders, which is paid for once.
+    let paid = if requests.windows(2).all(|orders| orders[0] == orders[1]) { 1 } else { asked.len() };
+    let spent =
+        asked.iter().take(paid).flatten().fold(Spending::default(), |sum, asked| sum.plus(asked.spent));
     let mut orders: Vec<_> = asked.into_iter().map(Vec::into_iter).collect();
     let repeats: Vec<Repeat> = (0..if orders.is_empty() { 0 } else { repeats })
         .map(|_| {

@@ -119,7 +119,7 @@ pub struct Verdicts {
     /// Of preferences: the first reply against the second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preference: Option<Preference>,
-    /// Of numbers: their mean.
+    /// Of numbers: their mean; none without any verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Mean>,
 }
@@ -208,8 +208,8 @@ pub struct Pair {
     pub second: String,
     /// Items that both rated.
     pub items: usize,
-    /// The share of these on which they say the same.
-    pub same: f64,
+    /// The share of these on which they say the same; none of no items.
+    pub same: Option<f64>,
     /// Cohen's kappa; none where it is not defined.
     pub kappa: Option<f64>,
     /// Kappa with quadratic weights, on scales with an order.
@@ -235,20 +235,20 @@ pub struct Calibration {
     /// Of correctness.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub yes: Option<Yes>,
-    /// Of scores with an order.
+    /// Of scores with an order, if there is a verdict on an item with a gold label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Errors>,
 }
 
-/// How a judge that says yes or no errs, and what its yes is worth. What is no yes counts as a no here, so that items without a
-/// verdict stay in the denominators.
+/// How a judge that says yes or no errs, and what its yes is worth, by the items that it was asked about. What is no yes counts as a no
+/// here, so that items without a verdict stay in the denominators.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Yes {
     /// Of items whose gold label is yes, the share with a yes; none without such items.
     pub sensitivity: Option<Score>,
     /// Of items whose gold label is no, the share without a yes.
     pub specificity: Option<Score>,
-    /// Items without a gold label.
+    /// Items without a gold label that it was asked about.
     pub rest: usize,
     /// The share of these with a yes, as the judge says.
     pub said: Score,
@@ -424,7 +424,7 @@ impl<'a> Tally<'a> {
             none: verdicts.iter().filter(|verdict| verdict.is_none()).count(),
             tied,
             preference: (self.task.kind == Kind::Preference).then(|| self.preference(verdicts)),
-            mean: labels.are_numbers.then(|| self.mean(verdicts)),
+            mean: labels.are_numbers.then(|| self.mean(verdicts)).flatten(),
         }
     }
 
@@ -448,19 +448,19 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn mean(&self, verdicts: &[Option<Label>]) -> Mean {
+    fn mean(&self, verdicts: &[Option<Label>]) -> Option<Mean> {
         let mut groups: Vec<Vec<f64>> = vec![Vec::new(); self.groups.len()];
         for (item, verdict) in self.items.iter().zip(verdicts) {
             groups[item.group as usize].extend(verdict.map(|label| self.task.labels.value(label)));
         }
         groups.retain(|values| !values.is_empty());
-        let items = groups.iter().map(Vec::len).sum();
-        Mean {
-            value: groups.iter().flatten().sum::<f64>() / (items as f64).max(1.0),
+        let items: usize = groups.iter().map(Vec::len).sum();
+        (items > 0).then(|| Mean {
+            value: groups.iter().flatten().sum::<f64>() / items as f64,
             standard_error: clustered_standard_error(&groups),
             interval: student_t(&groups, CONFIDENCE),
             items,
-        }
+        })
     }
 
     fn position(&self, judge: &Judge) -> Position {
@@ -507,7 +507,8 @@ impl<'a> Tally<'a> {
                     first: first.to_string(),
                     second: second.to_string(),
                     items: both.len(),
-                    same: both.iter().filter(|(a, b)| a == b).count() as f64 / both.len().max(1) as f64,
+                    same: (!both.is_empty())
+                        .then(|| both.iter().filter(|(a, b)| a == b).count() as f64 / both.len() as f64),
                     kappa: self.kappa(&both, Weights::Same),
                     quadratic_kappa: self.quadratic_kappa(&both),
                 });
@@ -557,19 +558,20 @@ impl<'a> Tally<'a> {
             kappa: self.kappa(&both, Weights::Same),
             alpha: self.alpha(&units),
             yes: (self.task.kind == Kind::Correctness).then(|| self.yes(&gold, verdicts)),
-            errors: is_ordered_score.then(|| self.errors(&both)),
+            errors: (is_ordered_score && !both.is_empty()).then(|| self.errors(&both)),
         })
     }
 
     fn yes(&self, gold: &[Option<Label>], verdicts: &[Option<Label>]) -> Yes {
         let says = |item: usize| verdicts[item] == Some(YES);
+        let is_part = |item: usize, label: Option<Label>| self.items[item].is_asked && gold[item] == label;
         let count = |label: Option<Label>| {
-            let of = (0..gold.len()).filter(|item| gold[*item] == label);
+            let of = (0..gold.len()).filter(|item| is_part(*item, label));
             Count { said: of.clone().filter(|item| says(*item)).count(), of: of.count() }
         };
         let [positive, negative, rest] = [Some(YES), Some(NO), None].map(count);
         let rate = |label: Label, yes: bool| {
-            let found = self.share_of(|item| (gold[item] == Some(label)).then(|| says(item) == yes));
+            let found = self.share_of(|item| is_part(item, Some(label)).then(|| says(item) == yes));
             (count(Some(label)).of > 0).then_some(found)
         };
         let corrected = corrected_share(positive, negative, rest, CONFIDENCE, REPLICATES, 0);
@@ -577,7 +579,7 @@ impl<'a> Tally<'a> {
             sensitivity: rate(YES, true),
             specificity: rate(NO, false),
             rest: rest.of,
-            said: self.share_of(|item| gold[item].is_none().then(|| says(item))),
+            said: self.share_of(|item| is_part(item, None).then(|| says(item))),
             uncorrected: corrected.as_ref().err().map(ToString::to_string),
             corrected: corrected.ok(),
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::task::{NO, YES};
 use super::*;
 use crate::models::calls::{Calls, Log, Options, Spending};
 use crate::models::{Request, Sample, ScriptedModel};
@@ -314,4 +315,67 @@ fn an_interrupted_run_goes_on_and_asks_nothing_twice() {
     assert_eq!((asked.load(Ordering::Relaxed), spent, metrics.judges[0].verdicts.none), (200, 200, 0));
     assert_eq!(sitting(None).1, metrics);
     assert_eq!(asked.load(Ordering::Relaxed), 200);
+}
+
+/// An item, and what a judge says of it without being asked.
+fn added(tally: &mut Tally<'_>, number: usize, replies: usize, gold: Option<Label>, verdict: Option<Label>) {
+    let item = Item {
+        id: number.to_string(),
+        group: number.to_string(),
+        problem: String::new(),
+        replies: vec![String::new(); replies],
+        reference: None,
+        gold,
+        checker: None,
+    };
+    tally.add(&item, &Judgement { verdict, ..Judgement::default() });
+}
+
+#[test]
+fn replies_that_are_missing_are_no_noes() {
+    let task = Task::open("correctness").unwrap();
+    let mut tally = Tally::new(&task, 1);
+    tally.begin("one");
+    // Every other reply is right, and the judge says so; half of the items without a label have lost their reply.
+    for number in 0..60 {
+        let label = if number % 2 == 0 { YES } else { NO };
+        let is_missing = number >= 40;
+        let gold = (number < 20).then_some(label);
+        added(&mut tally, number, usize::from(!is_missing), gold, (!is_missing).then_some(label));
+    }
+    let metrics = tally.metrics();
+    let yes = metrics.judges[0].calibration.as_ref().unwrap().yes.clone().unwrap();
+    assert_eq!((metrics.not_asked, yes.rest, yes.said.value), (20, 20, 0.5));
+    assert_eq!(yes.corrected.unwrap().share, 0.5);
+}
+
+#[test]
+fn a_judge_without_a_verdict_has_no_errors_and_no_mean() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("task.toml");
+    std::fs::write(&file, "kind = 'score'\nscale = [1, 5]").unwrap();
+    let task = Task::open(file.to_str().unwrap()).unwrap();
+    let mut tally = Tally::new(&task, 1);
+    for (judge, verdict) in [("mute", None), ("other", Some(2))] {
+        tally.begin(judge);
+        (0..4).for_each(|number| added(&mut tally, number, 1, Some(2), verdict));
+    }
+    let metrics = tally.metrics();
+    let errors = |judge: usize| metrics.judges[judge].calibration.as_ref().unwrap().errors;
+    assert_eq!((errors(0), metrics.judges[0].verdicts.mean), (None, None));
+    assert_eq!((errors(1).unwrap().absolute, metrics.judges[1].verdicts.mean.unwrap().value), (0.0, 3.0));
+    assert_eq!(metrics.agreement.unwrap().pairs[0].same, None);
+}
+
+#[test]
+fn repeats_that_cannot_be_told_apart_from_tries_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (task, items) = task(folder.path(), "kind = 'preference'", PAIRS, &pairs(2));
+    let log = Arc::new(Log::open(&folder.path().join("calls")).unwrap());
+    let model = ScriptedModel::new("one", |_: &Request, _| says("tie"));
+    let calls = Calls::new(Arc::new(model), log, Options::default()).unwrap();
+    for repeats in [0, MOST_REPEATS + 1] {
+        let error = judge(&calls, &task, &items, repeats, |_, _, _| {}).unwrap_err();
+        assert_eq!(error.to_string(), format!("{repeats} repeats: expected 1 to 1000"));
+    }
 }
