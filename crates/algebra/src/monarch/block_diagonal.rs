@@ -1,6 +1,6 @@
 //! Block-diagonal matrices, times panels of vectors.
 
-use pulp::{Arch, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{MonarchError, Scalar, expect_length};
@@ -146,6 +146,9 @@ const PARALLEL_FROM: usize = 1 << 17;
 /// registers.
 const TILE: usize = 32;
 
+/// Rows of a block that share what is read of the panel, in the kernel for single precision.
+const ROWS: usize = 4;
+
 /// The product of one block with the rows of a panel at `places`.
 struct Product<'a, T> {
     block: &'a [T],
@@ -158,50 +161,128 @@ struct Product<'a, T> {
 impl<T: Scalar> WithSimd for Product<'_, T> {
     type Output = ();
 
-    // The loops are plain; inlined into the dispatch they are compiled for the vector instructions of the machine.
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Product { block, places, input, width, output } = self;
         let columns = places.len();
-        let rows = block.len() / columns;
-        let mut start = 0;
-        while start + TILE <= width {
-            let mut row = 0;
-            while row + 2 <= rows {
-                let mut sums = [[T::zero(); TILE]; 2];
-                let (upper, lower) =
-                    (&block[row * columns..][..columns], &block[(row + 1) * columns..][..columns]);
-                for ((&place, &upper), &lower) in places.iter().zip(upper).zip(lower) {
-                    let input = &input[place + start..][..TILE];
-                    for k in 0..TILE {
-                        sums[0][k] += upper * input[k];
-                        sums[1][k] += lower * input[k];
-                    }
+        let single = (T::as_single(block), T::as_single(input), T::as_single_mut(output));
+        let (Some(block), Some(input), Some(output)) = single else {
+            return self::panel(block, places, input, [0, width], width, output);
+        };
+        // As many accumulators as there are registers for, with room for a row of the panel.
+        let vectors = if S::F32_LANES >= 16 { 4 } else { 2 };
+        let step = vectors * S::F32_LANES;
+        let whole = width / step * step;
+        for start in (0..whole).step_by(step) {
+            for (rows, output) in block.chunks(ROWS * columns).zip(output.chunks_mut(ROWS * width)) {
+                let at = Tile { rows, columns, places, input, start, width };
+                match (rows.len() / columns, vectors) {
+                    (ROWS, 4) => at.product::<S, ROWS, 4>(simd, output),
+                    (ROWS, _) => at.product::<S, ROWS, 2>(simd, output),
+                    (_, 4) => at.one_by_one::<S, 4>(simd, output),
+                    _ => at.one_by_one::<S, 2>(simd, output),
                 }
-                output[row * width + start..][..TILE].copy_from_slice(&sums[0]);
-                output[(row + 1) * width + start..][..TILE].copy_from_slice(&sums[1]);
-                row += 2;
             }
-            if row < rows {
-                let mut sums = [T::zero(); TILE];
-                for (&place, &entry) in places.iter().zip(&block[row * columns..][..columns]) {
-                    let input = &input[place + start..][..TILE];
-                    for k in 0..TILE {
-                        sums[k] += entry * input[k];
-                    }
-                }
-                output[row * width + start..][..TILE].copy_from_slice(&sums);
-            }
-            start += TILE;
         }
-        if start < width {
-            for (row, entries) in block.chunks(columns).enumerate() {
-                let output = &mut output[row * width + start..(row + 1) * width];
-                output.fill(T::zero());
-                for (&place, &entry) in places.iter().zip(entries) {
-                    for (output, &input) in output.iter_mut().zip(&input[place + start..place + width]) {
-                        *output += entry * input;
-                    }
+        panel(block, places, input, [whole, width], width, output);
+    }
+}
+
+/// Some rows of a block with a stretch of every vector's row.
+struct Tile<'a> {
+    /// `[rows][columns]`.
+    rows: &'a [f32],
+    columns: usize,
+    places: &'a [usize],
+    input: &'a [f32],
+    start: usize,
+    width: usize,
+}
+
+impl Tile<'_> {
+    /// The product of `R` rows with `V` vectors of the machine, all sums in registers.
+    #[inline(always)]
+    fn product<S: Simd, const R: usize, const V: usize>(&self, simd: S, output: &mut [f32]) {
+        let Tile { rows, columns, places, input, start, width } = *self;
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
+        let mut entries = [&rows[..0]; R];
+        for r in 0..R {
+            entries[r] = &rows[r * columns..][..places.len()];
+        }
+        for (column, &place) in places.iter().enumerate() {
+            let line = S::as_simd_f32s(&input[place + start..][..V * S::F32_LANES]).0;
+            for r in 0..R {
+                let entry = simd.splat_f32s(entries[r][column]);
+                for v in 0..V {
+                    sums[r][v] = simd.mul_add_f32s(entry, line[v], sums[r][v]);
+                }
+            }
+        }
+        for r in 0..R {
+            let line = S::as_mut_simd_f32s(&mut output[r * width + start..][..V * S::F32_LANES]).0;
+            line.copy_from_slice(&sums[r]);
+        }
+    }
+
+    /// The same for fewer rows, one after the other.
+    #[inline(always)]
+    fn one_by_one<S: Simd, const V: usize>(&self, simd: S, output: &mut [f32]) {
+        for (rows, output) in self.rows.chunks(self.columns).zip(output.chunks_mut(self.width)) {
+            Tile { rows, ..*self }.product::<S, 1, V>(simd, output);
+        }
+    }
+}
+
+/// The product for the vectors from one to another of `width`, in plain loops; inlined into the dispatch they are compiled for the
+/// vector instructions of the machine.
+#[inline(always)]
+fn panel<T: Scalar>(
+    block: &[T],
+    places: &[usize],
+    input: &[T],
+    [from, to]: [usize; 2],
+    width: usize,
+    output: &mut [T],
+) {
+    let columns = places.len();
+    let rows = block.len() / columns;
+    let mut start = from;
+    while start + TILE <= to {
+        let mut row = 0;
+        while row + 2 <= rows {
+            let mut sums = [[T::zero(); TILE]; 2];
+            let (upper, lower) =
+                (&block[row * columns..][..columns], &block[(row + 1) * columns..][..columns]);
+            for ((&place, &upper), &lower) in places.iter().zip(upper).zip(lower) {
+                let input = &input[place + start..][..TILE];
+                for k in 0..TILE {
+                    sums[0][k] += upper * input[k];
+                    sums[1][k] += lower * input[k];
+                }
+            }
+            output[row * width + start..][..TILE].copy_from_slice(&sums[0]);
+            output[(row + 1) * width + start..][..TILE].copy_from_slice(&sums[1]);
+            row += 2;
+        }
+        if row < rows {
+            let mut sums = [T::zero(); TILE];
+            for (&place, &entry) in places.iter().zip(&block[row * columns..][..columns]) {
+                let input = &input[place + start..][..TILE];
+                for k in 0..TILE {
+                    sums[k] += entry * input[k];
+                }
+            }
+            output[row * width + start..][..TILE].copy_from_slice(&sums);
+        }
+        start += TILE;
+    }
+    if start < to {
+        for (row, entries) in block.chunks(columns).enumerate() {
+            let output = &mut output[row * width + start..row * width + to];
+            output.fill(T::zero());
+            for (&place, &entry) in places.iter().zip(entries) {
+                for (output, &input) in output.iter_mut().zip(&input[place + start..place + to]) {
+                    *output += entry * input;
                 }
             }
         }
@@ -234,6 +315,27 @@ mod tests {
                         prop_assert!((output[(index * rows + row) * width + k] - expected).abs() < 1e-13);
                     }
                 }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn single_precision_is_double_precision_rounded(
+            blocks in 1..4_usize, rows in 1..11_usize, columns in 1..40_usize, width in 0..200_usize, seed in 0..1000_u64,
+        ) {
+            let entries = random(blocks * rows * columns, seed);
+            let input = random(blocks * columns * width, seed + 1);
+            let rounded = |numbers: &[f64]| -> Vec<f32> { numbers.iter().map(|&number| number as f32).collect() };
+            let single = BlockDiagonal::new(blocks, rows, columns, rounded(&entries)).expect("fits");
+            let double = BlockDiagonal::new(blocks, rows, columns, entries).expect("fits");
+            let mut given = vec![7.0; blocks * rows * width];
+            single.apply(&rounded(&input), width, &mut given).expect("fits");
+            let mut expected = vec![7.0; blocks * rows * width];
+            double.apply(&input, width, &mut expected).expect("fits");
+            for (given, expected) in given.iter().zip(&expected) {
+                prop_assert!((f64::from(*given) - expected).abs() < 1e-5 * columns as f64);
             }
         }
     }

@@ -29,11 +29,29 @@ pub use square::{Monarch, fourier_monarch};
 pub trait Scalar: NumAssign + Copy + Send + Sync + std::fmt::Debug {
     /// The complex conjugate; a real number itself.
     fn conjugate(self) -> Self;
+
+    /// The numbers themselves if they are of single precision, for kernels that exist for these only.
+    fn as_single(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    /// The same where they are to be written.
+    fn as_single_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
 }
 
 impl Scalar for f32 {
     fn conjugate(self) -> Self {
         self
+    }
+
+    fn as_single(numbers: &[Self]) -> Option<&[f32]> {
+        Some(numbers)
+    }
+
+    fn as_single_mut(numbers: &mut [Self]) -> Option<&mut [f32]> {
+        Some(numbers)
     }
 }
 

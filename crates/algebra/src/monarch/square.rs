@@ -5,6 +5,7 @@
 //! `M = P' (B_p P) ... (B_1 P)`, where P brings the next digit to the end and P' reverses the order of the new ones; for p = 2 both
 //! are the transposition of the b by b index, `M = P L P R P`.
 
+use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 
 use super::{BlockDiagonal, MonarchError, Scalar};
@@ -71,17 +72,17 @@ impl<T: Scalar> Monarch<T> {
         let dimension = self.dimension();
         super::expect_length("the input panel", input.len(), dimension * width)?;
         let blocks = dimension / self.base;
-        let mut now = input.to_vec();
-        let mut next = vec![T::zero(); now.len()];
-        for factor in &self.factors {
+        let [mut now, mut next] = [(); 2].map(|()| vec![T::zero(); input.len()]);
+        for (number, factor) in self.factors.iter().enumerate() {
+            let source = if number == 0 { input } else { &now };
             // P: the slowest digit becomes the fastest.
-            factor.apply_from(&|block, column| column * blocks + block, &now, width, &mut next);
+            factor.apply_from(&|block, column| column * blocks + block, source, width, &mut next);
             std::mem::swap(&mut now, &mut next);
         }
-        for index in 0..dimension {
-            let target = self.reversed(index);
-            next[target * width..][..width].copy_from_slice(&now[index * width..][..width]);
-        }
+        // Reversing the digits twice leaves them.
+        next.par_chunks_mut(width.max(1)).with_min_len(256).enumerate().for_each(|(target, row)| {
+            row.copy_from_slice(&now[self.reversed(target) * width..][..width]);
+        });
         Ok(next)
     }
 
