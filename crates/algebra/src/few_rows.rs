@@ -3,7 +3,7 @@
 //! Every entry of the matrix is needed once, so that the product takes as long as the matrix takes to read. General products of
 //! matrices rearrange it first; here it is read once, in its order, by all threads. Some rows of `X` and some of `W` are multiplied
 //! together, so that each number that is read from the cache is used for several sums, all of them in registers. A matrix kept in
-//! bfloat16 or 8-bit integers has half or a quarter of the bytes to read; its rows become single precision in the cache, exactly.
+//! bfloat16 or 8-bit integers has half or a quarter of the bytes to read; its numbers become single precision in registers, exactly.
 
 use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
@@ -18,36 +18,44 @@ const OUTPUTS: usize = 4;
 
 /// A number format of the matrix.
 pub trait Weight: Copy + Send + Sync {
-    /// The numbers in single precision: themselves, or written to `room`, which is as long.
-    fn single<'a>(numbers: &'a [Self], room: &'a mut [f32]) -> &'a [f32];
+    /// The number in single precision, exactly.
+    fn single(self) -> f32;
 }
 
 impl Weight for f32 {
     #[inline(always)]
-    fn single<'a>(numbers: &'a [f32], _: &'a mut [f32]) -> &'a [f32] {
-        numbers
+    fn single(self) -> f32 {
+        self
     }
 }
 
 impl Weight for bf16 {
     #[inline(always)]
-    fn single<'a>(numbers: &'a [bf16], room: &'a mut [f32]) -> &'a [f32] {
-        for (room, number) in room.iter_mut().zip(numbers) {
-            // It is the upper half of the number in single precision.
-            *room = f32::from_bits(u32::from(number.to_bits()) << 16);
-        }
-        room
+    fn single(self) -> f32 {
+        // It is the upper half of the number in single precision.
+        f32::from_bits(u32::from(self.to_bits()) << 16)
     }
 }
 
 impl Weight for i8 {
     #[inline(always)]
-    fn single<'a>(numbers: &'a [i8], room: &'a mut [f32]) -> &'a [f32] {
-        for (room, &number) in room.iter_mut().zip(numbers) {
-            *room = f32::from(number);
-        }
-        room
+    fn single(self) -> f32 {
+        f32::from(self)
     }
+}
+
+/// The most lanes of a vector.
+const MOST_LANES: usize = 16;
+
+/// A vector of the machine with the numbers, and zeros where there are fewer. For whole vectors the array never leaves the registers: its
+/// conversion is a few vector instructions.
+#[inline(always)]
+fn vector<S: Simd, W: Weight>(_: S, numbers: &[W]) -> S::f32s {
+    let mut single = [0.0_f32; MOST_LANES];
+    for (single, number) in single.iter_mut().zip(numbers) {
+        *single = number.single();
+    }
+    pulp::cast_lossy(single)
 }
 
 /// `Y = X Wᵀ` for rows `X` of the given width, `[rows][width]`, and `W` `[outputs][width]`; `Y` is `[rows][outputs]`.
@@ -108,24 +116,22 @@ impl<W: Weight> WithSimd for Part<'_, W> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Part { rows, width, matrix, sums } = self;
         let count = rows.len() / width;
-        let mut room = vec![0.0; OUTPUTS * width];
         for (weights, sums) in matrix.chunks(OUTPUTS * width).zip(sums.chunks_mut(OUTPUTS * count)) {
-            let weights = W::single(weights, &mut room[..weights.len()]);
             for (group, rows) in rows.chunks(ROWS * width).enumerate() {
                 let sums = &mut sums[group * ROWS..];
                 if weights.len() == OUTPUTS * width {
                     match rows.len() / width {
-                        1 => tile::<S, 1, OUTPUTS>(simd, rows, weights, width, sums, count),
-                        2 => tile::<S, 2, OUTPUTS>(simd, rows, weights, width, sums, count),
-                        3 => tile::<S, 3, OUTPUTS>(simd, rows, weights, width, sums, count),
-                        _ => tile::<S, ROWS, OUTPUTS>(simd, rows, weights, width, sums, count),
+                        1 => tile::<S, W, 1, OUTPUTS>(simd, rows, weights, width, sums, count),
+                        2 => tile::<S, W, 2, OUTPUTS>(simd, rows, weights, width, sums, count),
+                        3 => tile::<S, W, 3, OUTPUTS>(simd, rows, weights, width, sums, count),
+                        _ => tile::<S, W, ROWS, OUTPUTS>(simd, rows, weights, width, sums, count),
                     }
                     continue;
                 }
                 for (output, weights) in weights.chunks(width).enumerate() {
                     for (row, values) in rows.chunks(width).enumerate() {
                         let sums = &mut sums[output * count + row..];
-                        tile::<S, 1, 1>(simd, values, weights, width, sums, count);
+                        tile::<S, W, 1, 1>(simd, values, weights, width, sums, count);
                     }
                 }
             }
@@ -136,30 +142,29 @@ impl<W: Weight> WithSimd for Part<'_, W> {
 /// The inner products of `R` rows with `C` rows of the matrix; that of `r` and `c` goes to `c * stride + r`. Each is one vector of sums
 /// whatever `R` and `C` are.
 #[inline(always)]
-fn tile<S: Simd, const R: usize, const C: usize>(
+fn tile<S: Simd, W: Weight, const R: usize, const C: usize>(
     simd: S,
     rows: &[f32],
-    weights: &[f32],
+    weights: &[W],
     width: usize,
     sums: &mut [f32],
     stride: usize,
 ) {
     let zero = simd.splat_f32s(0.0);
     let (mut lanes, blocks) = ([[zero; C]; R], width / S::F32_LANES);
-    let empty: (&[S::f32s], &[f32]) = (&[], &[]);
-    let (mut x, mut w) = ([empty; R], [empty; C]);
+    let mut x: [(&[S::f32s], &[f32]); R] = [(&[], &[]); R];
+    let mut w: [(&[W], &[W]); C] = [(&[], &[]); C];
     for r in 0..R {
         let (whole, rest) = S::as_simd_f32s(&rows[r * width..][..width]);
         x[r] = (&whole[..blocks], rest);
     }
     for c in 0..C {
-        let (whole, rest) = S::as_simd_f32s(&weights[c * width..][..width]);
-        w[c] = (&whole[..blocks], rest);
+        w[c] = weights[c * width..][..width].split_at(blocks * S::F32_LANES);
     }
     for block in 0..blocks {
         let mut shared = [zero; C];
         for c in 0..C {
-            shared[c] = w[c].0[block];
+            shared[c] = vector(simd, &w[c].0[block * S::F32_LANES..][..S::F32_LANES]);
         }
         for r in 0..R {
             let x = x[r].0[block];
@@ -168,10 +173,14 @@ fn tile<S: Simd, const R: usize, const C: usize>(
             }
         }
     }
+    let mut last = [zero; C];
+    for c in 0..C {
+        last[c] = vector(simd, w[c].1);
+    }
     for r in 0..R {
         let x = simd.partial_load_f32s(x[r].1);
         for c in 0..C {
-            let sum = simd.mul_add_f32s(x, simd.partial_load_f32s(w[c].1), lanes[r][c]);
+            let sum = simd.mul_add_f32s(x, last[c], lanes[r][c]);
             sums[c * stride + r] = simd.reduce_sum_f32s(sum);
         }
     }
