@@ -204,6 +204,118 @@ pub fn backward<T: Real>(
     Gradients { queries: of_queries, keys: of_keys, values: of_values }
 }
 
+/// Keys and values that are kept while a row grows, of one row, with room for more.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a, T> {
+    /// Rotated keys, `[groups][capacity][width]`.
+    pub keys: &'a [T],
+    /// Values, in the same shape.
+    pub values: &'a [T],
+    /// Heads of both.
+    pub groups: usize,
+    /// The width of a head.
+    pub width: usize,
+}
+
+/// Tokens whose keys and values a task reads.
+const STRETCH: usize = 256;
+
+/// What the next token sees: for rotated queries of its heads, `[heads][width]`, of the tokens `seen` of those that are kept; in the same shape.
+/// Keys and values are read once for all heads that share them.
+///
+/// Sums over stretches of tokens are put together in their order, so that they do not depend on the number of threads.
+///
+/// # Panics
+/// If the lengths do not fit each other, or nothing is seen.
+pub fn next<T: Real>(queries: &[T], kept: Kept<'_, T>, seen: Range<usize>) -> Vec<T> {
+    let Kept { keys, values, groups, width } = kept;
+    assert!(groups > 0 && width > 0 && queries.len().is_multiple_of(groups * width), "heads of attention");
+    assert!(keys.len() == values.len() && keys.len().is_multiple_of(groups * width), "keys and values");
+    let (capacity, shared) = (keys.len() / (groups * width), queries.len() / (groups * width));
+    assert!(!seen.is_empty() && seen.end <= capacity, "tokens that are kept are seen");
+    let stretches = seen.len().div_ceil(STRETCH);
+    let scale = T::literal(1.0 / (width as f64).sqrt());
+    let read = |task: usize| {
+        let (group, from) = (task / stretches, seen.start + task % stretches * STRETCH);
+        let tokens = from..seen.end.min(from + STRETCH);
+        let of_tokens = (group * capacity + tokens.start) * width..(group * capacity + tokens.end) * width;
+        let (keys, values) = (&keys[of_tokens.clone()], &values[of_tokens]);
+        let queries = &queries[group * shared * width..][..shared * width];
+        let mut stretch = Stretch::new(shared, width);
+        let mut scores = vec![T::zero(); shared * tokens.len()];
+        vectorised(
+            #[inline(always)]
+            || stretch.read(queries, keys, values, width, scale, &mut scores),
+        );
+        stretch
+    };
+    let tasks = groups * stretches;
+    let parts: Vec<Stretch<T>> = match tasks * STRETCH * shared * width < PARALLEL_FROM {
+        true => (0..tasks).map(read).collect(),
+        false => (0..tasks).into_par_iter().map(read).collect(),
+    };
+    let mut output = Vec::with_capacity(queries.len());
+    for parts in parts.chunks(stretches) {
+        for head in 0..shared {
+            let largest = parts.iter().map(|part| part.largest[head]).fold(T::neg_infinity(), T::max);
+            let factors = parts.iter().map(|part| (part.largest[head] - largest).decay());
+            let total: T = factors.clone().zip(parts).map(|(factor, part)| factor * part.sums[head]).sum();
+            let start = output.len();
+            output.resize(start + width, T::zero());
+            for (factor, part) in factors.zip(parts) {
+                let weight = factor / total;
+                let values = &part.values[head * width..][..width];
+                output[start..].iter_mut().zip(values).for_each(|(output, &value)| *output += weight * value);
+            }
+        }
+    }
+    output
+}
+
+/// Multiplications below which threads cost more than they bring.
+const PARALLEL_FROM: usize = 1 << 17;
+
+/// What some queries see of a stretch of tokens: `Σ exp(score − largest)`, and the values with these weights.
+struct Stretch<T> {
+    largest: Vec<T>,
+    sums: Vec<T>,
+    values: Vec<T>,
+}
+
+impl<T: Real> Stretch<T> {
+    fn new(heads: usize, width: usize) -> Self {
+        Stretch {
+            largest: vec![T::neg_infinity(); heads],
+            sums: vec![T::zero(); heads],
+            values: vec![T::zero(); heads * width],
+        }
+    }
+
+    /// `scores` has room for `[heads][tokens]`.
+    #[inline(always)]
+    fn read(&mut self, queries: &[T], keys: &[T], values: &[T], width: usize, scale: T, scores: &mut [T]) {
+        let tokens = keys.len() / width;
+        for (token, key) in keys.chunks_exact(width).enumerate() {
+            for (head, query) in queries.chunks_exact(width).enumerate() {
+                scores[head * tokens + token] = scale * dot(query, key);
+            }
+        }
+        for (head, scores) in scores.chunks_exact_mut(tokens).enumerate() {
+            self.largest[head] = scores.iter().copied().fold(T::neg_infinity(), T::max);
+            for score in scores {
+                *score = (*score - self.largest[head]).decay();
+                self.sums[head] += *score;
+            }
+        }
+        for (token, value) in values.chunks_exact(width).enumerate() {
+            for (head, sum) in self.values.chunks_exact_mut(width).enumerate() {
+                let weight = scores[head * tokens + token];
+                sum.iter_mut().zip(value).for_each(|(sum, &value)| *sum += weight * value);
+            }
+        }
+    }
+}
+
 /// Some queries that follow each other in a row.
 #[derive(Clone, Copy)]
 struct Place {
@@ -364,4 +476,50 @@ fn dot<T: Real>(a: &[T], b: &[T]) -> T {
         }
     }
     sums.iter().copied().sum::<T>() + a_rest.iter().zip(b_rest).map(|(&a, &b)| a * b).sum::<T>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Sequence;
+
+    /// In both precisions, over several stretches, with heads that share keys, and with numbers that are not seen around.
+    #[test]
+    fn the_next_token_sees_what_is_kept() {
+        let mut random = Sequence::new(1);
+        for (groups, shared, width, capacity, seen) in
+            [(1, 1, 2, 1, 0..1), (2, 3, 5, 40, 3..37), (3, 2, 64, 700, 10..700), (2, 1, 16, 3000, 0..2999)]
+        {
+            let mut draw = |count: usize| -> Vec<f64> { (0..count).map(|_| 2.0 * random.normal()).collect() };
+            let queries = draw(groups * shared * width);
+            let (keys, values) = (draw(groups * capacity * width), draw(groups * capacity * width));
+            let given = next(&queries, Kept { keys: &keys, values: &values, groups, width }, seen.clone());
+            let mut expected = Vec::new();
+            for (head, query) in queries.chunks(width).enumerate() {
+                let at = |token: usize| (head / shared * capacity + token) * width;
+                let score = |token: usize| -> f64 {
+                    let pairs = query.iter().zip(&keys[at(token)..][..width]);
+                    pairs.map(|(q, k)| q * k).sum::<f64>() / (width as f64).sqrt()
+                };
+                let largest = seen.clone().map(score).fold(f64::NEG_INFINITY, f64::max);
+                let weights: Vec<f64> = seen.clone().map(|token| (score(token) - largest).exp()).collect();
+                let total: f64 = weights.iter().sum();
+                expected.extend((0..width).map(|k| {
+                    let sum =
+                        seen.clone().zip(&weights).map(|(token, weight)| weight * values[at(token) + k]);
+                    sum.sum::<f64>() / total
+                }));
+            }
+            let close = |given: f64, expected: f64, tolerance: f64| {
+                assert!((given - expected).abs() < tolerance, "{given} for {expected}");
+            };
+            given.iter().zip(&expected).for_each(|(&given, &expected)| close(given, expected, 1e-12));
+            let single =
+                |numbers: &[f64]| -> Vec<f32> { numbers.iter().map(|&number| number as f32).collect() };
+            let (keys, values) = (single(&keys), single(&values));
+            let kept = Kept { keys: &keys, values: &values, groups, width };
+            let given = next(&single(&queries), kept, seen.clone());
+            given.iter().zip(&expected).for_each(|(&given, &expected)| close(given.into(), expected, 1e-4));
+        }
+    }
 }

@@ -17,11 +17,11 @@ use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Device, Tensor, TensorData, s};
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData, s};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_algebra::real::Real;
-use mathesis_algebra::softmax_attention::{self as kernel, Setting};
+use mathesis_algebra::softmax_attention::{self as kernel, Kept, Setting};
 use serde::{Deserialize, Serialize};
 
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
@@ -326,7 +326,7 @@ impl Attention {
             let new = [&key, &value].map(|tensor| of_row(tensor).squeeze_dim(0));
             let [keys, values] = row.push(new, self.window).map(|seen| seen.unsqueeze_dim(0));
             if time == 1 {
-                self.attend_once(of_row(&query), keys, values)
+                self.attend_next(of_row(&query), row, [keys, values])
             } else {
                 let hidden = self.hidden_of_next(time, keys.dims()[2], &device);
                 self.attend(of_row(&query), keys, values, &hidden)
@@ -387,6 +387,21 @@ impl Attention {
             .unsqueeze_dim::<5>(2)
             .expand([batch, groups, repeats, time, width])
             .reshape([batch, self.heads, time, width])
+    }
+
+    /// One query a head: read where keys and values are kept, if it can be.
+    fn attend_next(&self, query: Tensor<4>, row: &Row, [keys, values]: [Tensor<4>; 2]) -> Tensor<4> {
+        let plain = matches!(query.dtype(), DType::F32 | DType::F64)
+            && !query.is_autodiff()
+            && !matches!(self.arithmetic, Arithmetic::LMul { .. });
+        match &row.buffers {
+            Some([keys, values]) if plain => {
+                let operation = NextToken { groups: self.groups, seen: row.begin..row.end };
+                let [keys, values] = [keys, values].map(|kept| kept.clone().into_dispatch());
+                apply_to_three(operation, [query.into_dispatch(), keys, values])
+            }
+            _ => self.attend_once(query, keys, values),
+        }
     }
 
     /// One query a head, which sees all keys: those of a group in one product, with nothing repeated.
@@ -473,6 +488,31 @@ impl SliceOperation<3> for WholeRows {
         let operands = operands.map(|operand| operand.values);
         let gradients = self.among(|setting| kernel::backward(setting, operands, seen.values, gradient));
         [gradients.queries, gradients.keys, gradients.values].map(Some)
+    }
+}
+
+/// What the next token sees: queries `[1, heads, 1, width]` of what is kept, `[groups, capacity, width]`.
+#[derive(Clone, Debug)]
+struct NextToken {
+    groups: usize,
+    seen: Range<usize>,
+}
+
+impl SliceOperation<3> for NextToken {
+    fn forward<T: Real>(&self, [queries, keys, values]: [Array<'_, T>; 3]) -> (Vec<T>, Vec<usize>) {
+        let (groups, width) = (self.groups, keys.shape[2]);
+        let kept = Kept { keys: keys.values, values: values.values, groups, width };
+        (kernel::next(queries.values, kept, self.seen.clone()), queries.shape.to_vec())
+    }
+
+    fn backward<T: Real>(
+        &self,
+        _: [Array<'_, T>; 3],
+        _: Array<'_, T>,
+        _: &[T],
+        _: [bool; 3],
+    ) -> ArrayGradients<T, 3> {
+        unreachable!("it is taken on devices without derivatives alone")
     }
 }
 
