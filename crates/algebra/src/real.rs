@@ -123,6 +123,20 @@ pub fn vectorised<R>(work: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Loops(work))
 }
 
+/// Σ aₖ bₖ over as many as both have, as independent sums, so that a loop around it uses vectors; see [`vectorised`].
+#[inline(always)]
+pub fn inner_product<T: Real>(a: &[T], b: &[T]) -> T {
+    const LANES: usize = 16;
+    let mut sums = [T::zero(); LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().copied().sum::<T>() + a_rest.iter().zip(b_rest).map(|(&a, &b)| a * b).sum::<T>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

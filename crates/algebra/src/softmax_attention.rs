@@ -16,7 +16,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::product::{Threads, View, product_into};
-use crate::real::{Real, vectorised};
+use crate::real::{Real, inner_product, vectorised};
 
 /// Queries that are multiplied with keys at once.
 const TILE: usize = 64;
@@ -155,7 +155,7 @@ pub fn backward<T: Real>(
                         vectorised(
                             #[inline(always)]
                             || {
-                                let mean = dot(output, gradient);
+                                let mean = inner_product(output, gradient);
                                 for (score, &weight) in scores.iter_mut().zip(weights) {
                                     *score = weight * (*score - mean);
                                 }
@@ -250,7 +250,7 @@ pub fn next<T: Real>(queries: &[T], kept: Kept<'_, T>, seen: Range<usize>) -> Ve
         stretch
     };
     let tasks = groups * stretches;
-    let parts: Vec<Stretch<T>> = match tasks * STRETCH * shared * width < PARALLEL_FROM {
+    let parts: Vec<Stretch<T>> = match seen.len() * queries.len() < PARALLEL_FROM {
         true => (0..tasks).map(read).collect(),
         false => (0..tasks).into_par_iter().map(read).collect(),
     };
@@ -273,7 +273,7 @@ pub fn next<T: Real>(queries: &[T], kept: Kept<'_, T>, seen: Range<usize>) -> Ve
 }
 
 /// Multiplications below which threads cost more than they bring.
-const PARALLEL_FROM: usize = 1 << 17;
+const PARALLEL_FROM: usize = 1 << 18;
 
 /// What some queries see of a stretch of tokens: `Σ exp(score − largest)`, and the values with these weights.
 struct Stretch<T> {
@@ -297,7 +297,7 @@ impl<T: Real> Stretch<T> {
         let tokens = keys.len() / width;
         for (token, key) in keys.chunks_exact(width).enumerate() {
             for (head, query) in queries.chunks_exact(width).enumerate() {
-                scores[head * tokens + token] = scale * dot(query, key);
+                scores[head * tokens + token] = scale * inner_product(query, key);
             }
         }
         for (head, scores) in scores.chunks_exact_mut(tokens).enumerate() {
@@ -464,18 +464,6 @@ fn softmax<T: Real>(scores: &mut [T]) {
     for score in scores {
         *score *= factor;
     }
-}
-
-#[inline(always)]
-fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    let mut sums = [T::zero(); LANES];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().copied().sum::<T>() + a_rest.iter().zip(b_rest).map(|(&a, &b)| a * b).sum::<T>()
 }
 
 #[cfg(test)]

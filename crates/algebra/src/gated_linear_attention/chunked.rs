@@ -14,7 +14,7 @@ use faer::prelude::ReborrowMut;
 use faer::{Accum, MatMut, MatRef, Par};
 
 use super::{Head, HeadGradients, Rows};
-use crate::real::{Real, vectorised};
+use crate::real::{Real, inner_product, vectorised};
 
 /// Writes the output, a column for every token, and returns the state after the last one.
 pub(super) fn forward<T: Real>(
@@ -452,7 +452,8 @@ impl<T: Real> BackwardWork<T> {
         let of_gates = &mut gradients.log_gates[rows];
         let mut sum: Vec<T> = (0..key)
             .map(|c| {
-                chunk.total[c] * dot(&state[c * value..][..value], &state_gradient[c * value..][..value])
+                chunk.total[c]
+                    * inner_product(&state[c * value..][..value], &state_gradient[c * value..][..value])
             })
             .collect();
         let sum = &mut sum[..key];
@@ -542,21 +543,4 @@ fn sum_up<T: Real>(numbers: &mut [T]) -> T {
         length -= half;
     }
     numbers[..length].iter().copied().sum()
-}
-
-/// Sums that run side by side, as many as fill the widest registers.
-const LANES: usize = 16;
-
-#[inline(always)]
-fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    let mut sums = [T::zero(); LANES];
-    let (a_lanes, a_rest) = a.as_chunks::<LANES>();
-    let (b_lanes, b_rest) = b.as_chunks::<LANES>();
-    for (a, b) in a_lanes.iter().zip(b_lanes) {
-        for k in 0..LANES {
-            sums[k] += a[k] * b[k];
-        }
-    }
-    let rest: T = a_rest.iter().zip(b_rest).map(|(a, b)| *a * *b).sum();
-    sums.into_iter().sum::<T>() + rest
 }

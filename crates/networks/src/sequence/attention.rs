@@ -324,13 +324,13 @@ impl Attention {
         let rows = state.rows.iter_mut().enumerate().map(|(number, row)| {
             let of_row = |tensor: &Tensor<4>| tensor.clone().narrow(0, number, 1);
             let new = [&key, &value].map(|tensor| of_row(tensor).squeeze_dim(0));
-            let [keys, values] = row.push(new, self.window).map(|seen| seen.unsqueeze_dim(0));
+            row.push(new, self.window);
             if time == 1 {
-                self.attend_next(of_row(&query), row, [keys, values])
-            } else {
-                let hidden = self.hidden_of_next(time, keys.dims()[2], &device);
-                self.attend(of_row(&query), keys, values, &hidden)
+                return self.attend_next(of_row(&query), row);
             }
+            let [keys, values] = row.seen();
+            let hidden = self.hidden_of_next(time, keys.dims()[2], &device);
+            self.attend(of_row(&query), keys, values, &hidden)
         });
         let seen = rows.collect::<Vec<_>>();
         let seen = if batch == 1 { seen.into_iter().next() } else { Some(Tensor::cat(seen, 0)) };
@@ -390,7 +390,7 @@ impl Attention {
     }
 
     /// One query a head: read where keys and values are kept, if it can be.
-    fn attend_next(&self, query: Tensor<4>, row: &Row, [keys, values]: [Tensor<4>; 2]) -> Tensor<4> {
+    fn attend_next(&self, query: Tensor<4>, row: &Row) -> Tensor<4> {
         let plain = matches!(query.dtype(), DType::F32 | DType::F64)
             && !query.is_autodiff()
             && !matches!(self.arithmetic, Arithmetic::LMul { .. });
@@ -400,7 +400,10 @@ impl Attention {
                 let [keys, values] = [keys, values].map(|kept| kept.clone().into_dispatch());
                 apply_to_three(operation, [query.into_dispatch(), keys, values])
             }
-            _ => self.attend_once(query, keys, values),
+            _ => {
+                let [keys, values] = row.seen();
+                self.attend_once(query, keys, values)
+            }
         }
     }
 
@@ -517,8 +520,8 @@ impl SliceOperation<3> for NextToken {
 }
 
 impl Row {
-    /// Add keys and values `[groups, time, head width]`; returns those that the new tokens see.
-    fn push(&mut self, new: [Tensor<3>; 2], window: Option<usize>) -> [Tensor<3>; 2] {
+    /// Add keys and values `[groups, time, head width]`.
+    fn push(&mut self, new: [Tensor<3>; 2], window: Option<usize>) {
         let time = new[0].dims()[1];
         let before = self.end - self.begin;
         let before = window.map_or(before, |window| before.min(window - 1));
@@ -544,10 +547,16 @@ impl Row {
         };
         self.end += time;
         self.read += time;
-        let (begin, length) = (self.begin, self.end - self.begin);
-        let seen = buffers.clone().map(|buffer| buffer.narrow(1, begin, length));
         self.buffers = Some(buffers);
-        seen
+    }
+
+    /// Keys and values that the last tokens see, `[1, groups, time, head width]`: a copy.
+    ///
+    /// # Panics
+    /// If nothing has been added.
+    fn seen(&self) -> [Tensor<4>; 2] {
+        let buffers = self.buffers.clone().expect("something has been added");
+        buffers.map(|buffer| buffer.narrow(1, self.begin, self.end - self.begin).unsqueeze_dim(0))
     }
 }
 

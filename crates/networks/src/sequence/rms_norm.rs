@@ -6,7 +6,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
-use mathesis_algebra::real::{Real, vectorised};
+use mathesis_algebra::real::{Real, inner_product, vectorised};
 use rayon::prelude::*;
 
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_two};
@@ -69,7 +69,7 @@ impl Normalise {
     /// `1 / √(mean(x²) + ε)`.
     #[inline(always)]
     fn factor<T: Real>(&self, row: &[T]) -> T {
-        let mean = sum(row, row) / T::literal(row.len() as f64);
+        let mean = inner_product(row, row) / T::literal(row.len() as f64);
         T::one() / (mean + T::literal(self.epsilon)).sqrt()
     }
 }
@@ -123,7 +123,7 @@ impl SliceOperation<2> for Normalise {
                                 *weighted = w * g;
                                 *of_weight += r * g * x;
                             }
-                            let back = r * r * r * sum(x, &weighted) / T::literal(width as f64);
+                            let back = r * r * r * inner_product(x, &weighted) / T::literal(width as f64);
                             for ((of_x, &weighted), &x) in of_x.iter_mut().zip(&weighted).zip(x) {
                                 *of_x = r * weighted - x * back;
                             }
@@ -139,20 +139,6 @@ impl SliceOperation<2> for Normalise {
         }
         [Some(of_input), Some(total)]
     }
-}
-
-/// The inner product, as independent sums, so that the compiler may use vectors.
-#[inline(always)]
-fn sum<T: Real>(a: &[T], b: &[T]) -> T {
-    const LANES: usize = 16;
-    let mut sums = [T::zero(); LANES];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().copied().sum::<T>() + a_rest.iter().zip(b_rest).map(|(&a, &b)| a * b).sum::<T>()
 }
 
 #[cfg(test)]
