@@ -53,4 +53,6 @@ def main(folder, picture, *names):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

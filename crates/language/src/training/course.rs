@@ -317,9 +317,9 @@ pub fn evaluate_by_position<M: CausalModel>(
         let targets = batch.flat_targets(&device).reshape([rows, time]);
         let weights = batch.flat_weights(&device).reshape([rows, time]);
         let logits = model.forward(batch.inputs(&device), &batch.documents);
-        let step = positions.get().min(time.max(1));
-        for (bucket, from) in (0..time).step_by(step).enumerate() {
-            let count = step.min(time - from);
+        let length = positions.get().min(time.max(1));
+        for (bucket, from) in (0..time).step_by(length).enumerate() {
+            let count = length.min(time - from);
             let places = [rows * count];
             let logits = logits.clone().narrow(1, from, count).reshape([rows * count, model.vocabulary()]);
             let targets = targets.clone().narrow(1, from, count).reshape(places);
