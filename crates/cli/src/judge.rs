@@ -472,7 +472,7 @@ fn alpha_text(alpha: &Alpha) -> String {
     let interval = alpha
         .interval
         .map_or(String::new(), |interval| format!(" (95 %: {:.3} to {:.3})", interval.low, interval.high));
-    format!("alpha {}{interval}, {}, over {} items", figure(alpha.alpha), alpha.scale, alpha.items)
+    format!("alpha {}{interval}, {}, over {} items", figure(alpha.alpha), alpha.scale.name(), alpha.items)
 }
 
 fn figure(value: Option<f64>) -> String {

@@ -12,11 +12,14 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::random::Stream;
 use crate::statistics::interval::{Interval, percentiles};
 
 /// How far apart two values are, by the scale that they are of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scale {
     /// Names: δ is 1 for different ones.
     Nominal,
@@ -26,6 +29,18 @@ pub enum Scale {
     Interval,
     /// Amounts, not negative: δ = (c - k) / (c + k).
     Ratio,
+}
+
+impl Scale {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scale::Nominal => "nominal",
+            Scale::Ordinal => "ordinal",
+            Scale::Interval => "interval",
+            Scale::Ratio => "ratio",
+        }
+    }
 }
 
 /// Krippendorff's alpha of units, each with one place for each rater; `None` stands for a value that was not given.

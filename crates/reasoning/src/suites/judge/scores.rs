@@ -182,7 +182,7 @@ pub struct Alpha {
     /// Its percentile interval from 1,000 resamples of items.
     pub interval: Option<Interval>,
     /// The scale.
-    pub scale: &'static str,
+    pub scale: Scale,
     /// Items with two ratings or more.
     pub items: usize,
 }
@@ -388,12 +388,7 @@ impl<'a> Tally<'a> {
         Alpha {
             alpha: krippendorff_alpha(units, scale),
             interval: krippendorff_interval(units, scale, CONFIDENCE, REPLICATES, 0),
-            scale: match scale {
-                Scale::Nominal => "nominal",
-                Scale::Ordinal => "ordinal",
-                Scale::Interval => "interval",
-                Scale::Ratio => "ratio",
-            },
+            scale,
             items: units.iter().filter(|unit| unit.iter().flatten().count() > 1).count(),
         }
     }

@@ -98,7 +98,7 @@ struct File {
     checker: Option<Checker>,
     scale: Option<[i64; 2]>,
     categories: Option<Vec<String>>,
-    metric: Option<Metric>,
+    metric: Option<Scale>,
     #[serde(default)]
     rubric: String,
     template: Option<PathBuf>,
@@ -108,15 +108,6 @@ struct File {
     temperature: f64,
     #[serde(default = "max_tokens")]
     max_tokens: u64,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Metric {
-    Nominal,
-    Ordinal,
-    Interval,
-    Ratio,
 }
 
 fn tries() -> usize {
@@ -377,12 +368,7 @@ impl File {
             Kind::Correctness => return Ok(Labels::of(["no", "yes"], vec![0.0, 1.0], Scale::Nominal)),
             Kind::Score => {}
         }
-        let scale = match self.metric.unwrap_or(Metric::Ordinal) {
-            Metric::Nominal => Scale::Nominal,
-            Metric::Ordinal => Scale::Ordinal,
-            Metric::Interval => Scale::Interval,
-            Metric::Ratio => Scale::Ratio,
-        };
+        let scale = self.metric.unwrap_or(Scale::Ordinal);
         match (&self.categories, self.scale) {
             (Some(_), Some(_)) => Err("`scale` and `categories` exclude each other".into()),
             (Some(names), None) => {

@@ -279,7 +279,7 @@ fn ratings_are_calibrated_on_their_scale() {
         (together.verdicts.tied, together.verdicts.mean.unwrap().value),
         (225, (2.0 + 3.0 + 2.0 + 1.0) / 4.0)
     );
-    assert_eq!(metrics.agreement.unwrap().alpha.scale, "interval");
+    assert_eq!(metrics.agreement.unwrap().alpha.scale.name(), "interval");
 }
 
 /// After a stop only what is missing is asked for, and the figures are those of a run without one.
