@@ -1,5 +1,6 @@
 //! Numeric multilinear algebra over plain slices: linear operators with declared structure, tensor contraction, convolution.
 //!
+//! - [`awake`]: threads that stay awake between many short parallel computations;
 //! - [`convolution`]: three-dimensional convolution layers, forwards and backwards;
 //! - [`few_rows`]: products of a few rows with a large matrix;
 //! - [`gated_linear_attention`]: attention whose state decays by gates, recurrent, parallel and by chunks, forwards and backwards;
@@ -18,6 +19,7 @@
 //! - [`tensor`]: dense row-major tensors and products along one of their modes;
 //! - [`tensor_attention`]: attention to all pairs and longer tuples of tokens, exact and by polynomials, forwards and backwards.
 
+pub mod awake;
 pub mod convolution;
 pub mod few_rows;
 pub mod gated_linear_attention;

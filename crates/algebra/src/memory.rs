@@ -1,4 +1,4 @@
-//! Keeping memory that was freed.
+//! Keeping memory that was freed, and asking for memory before it is read.
 //!
 //! Steps of a training or a decoding allocate the same large arrays again and again. The system's allocator gives large arrays back
 //! to the operating system when they are freed, and the next one is made of pages that have to be cleared, or even fetched from
@@ -14,4 +14,17 @@ pub fn keep_freed() {
         libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
     }
+}
+
+/// Asks for the line of memory with this place, which need not be one that may be read.
+#[inline(always)]
+pub(crate) fn prefetch<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which reads nothing and takes any address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }

@@ -134,7 +134,15 @@ pub fn inner_product<T: Real>(a: &[T], b: &[T]) -> T {
             sums[lane] += a[lane] * b[lane];
         }
     }
-    sums.iter().copied().sum::<T>() + a_rest.iter().zip(b_rest).map(|(&a, &b)| a * b).sum::<T>()
+    // By halves: one after the other the sums would wait for each other.
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            sums[lane] += sums[lane + half];
+        }
+        half /= 2;
+    }
+    sums[0] + a_rest.iter().zip(b_rest).map(|(&a, &b)| a * b).sum::<T>()
 }
 
 #[cfg(test)]

@@ -13,8 +13,11 @@
 
 use std::ops::Range;
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::few_rows;
+use crate::memory::prefetch;
 use crate::product::{Threads, View, product_into};
 use crate::real::{Real, inner_product, vectorised};
 
@@ -241,13 +244,7 @@ pub fn next<T: Real>(queries: &[T], kept: Kept<'_, T>, seen: Range<usize>) -> Ve
         let of_tokens = (group * capacity + tokens.start) * width..(group * capacity + tokens.end) * width;
         let (keys, values) = (&keys[of_tokens.clone()], &values[of_tokens]);
         let queries = &queries[group * shared * width..][..shared * width];
-        let mut stretch = Stretch::new(shared, width);
-        let mut scores = vec![T::zero(); shared * tokens.len()];
-        vectorised(
-            #[inline(always)]
-            || stretch.read(queries, keys, values, width, scale, &mut scores),
-        );
-        stretch
+        Stretch::read(queries, keys, values, width, scale)
     };
     let tasks = groups * stretches;
     let parts: Vec<Stretch<T>> = match seen.len() * queries.len() < PARALLEL_FROM {
@@ -283,36 +280,133 @@ struct Stretch<T> {
 }
 
 impl<T: Real> Stretch<T> {
-    fn new(heads: usize, width: usize) -> Self {
-        Stretch {
-            largest: vec![T::neg_infinity(); heads],
-            sums: vec![T::zero(); heads],
-            values: vec![T::zero(); heads * width],
+    fn read(queries: &[T], keys: &[T], values: &[T], width: usize, scale: T) -> Self {
+        let (heads, tokens) = (queries.len() / width, keys.len() / width);
+        let mut weights = vec![T::zero(); heads * tokens];
+        for (token, products) in inner_products(queries, keys, width).chunks_exact(heads).enumerate() {
+            for (head, &product) in products.iter().enumerate() {
+                weights[head * tokens + token] = scale * product;
+            }
+        }
+        let of_head = |scores: &mut [T]| {
+            vectorised(
+                #[inline(always)]
+                || exponentials(&mut *scores),
+            )
+        };
+        let (largest, sums) = weights.chunks_exact_mut(tokens).map(of_head).unzip();
+        Stretch { largest, sums, values: weighted_sums(&weights, values, width) }
+    }
+}
+
+/// Of all keys with all queries, `[tokens][heads]`.
+fn inner_products<T: Real>(queries: &[T], keys: &[T], width: usize) -> Vec<T> {
+    if let (Some(queries), Some(keys)) = (T::as_single(queries), T::as_single(keys)) {
+        let mut products = vec![0.0; keys.len() / width * (queries.len() / width)];
+        few_rows::transposed_product(queries, width, keys, &mut products);
+        return T::from_single(products);
+    }
+    let of_key = |key| queries.chunks_exact(width).map(move |query| inner_product(query, key));
+    keys.chunks_exact(width).flat_map(of_key).collect()
+}
+
+/// The sums of values `[tokens][width]` with weights `[heads][tokens]`, `[heads][width]`.
+fn weighted_sums<T: Real>(weights: &[T], values: &[T], width: usize) -> Vec<T> {
+    let tokens = values.len() / width;
+    let mut sums = vec![T::zero(); weights.len() / tokens * width];
+    if let (Some(weights), Some(values)) = (T::as_single(weights), T::as_single(values)) {
+        let mut sums = vec![0.0; sums.len()];
+        Arch::new().dispatch(WeightedSums { weights, values, width, sums: &mut sums });
+        return T::from_single(sums);
+    }
+    for (weights, sums) in weights.chunks_exact(tokens).zip(sums.chunks_exact_mut(width)) {
+        for (&weight, value) in weights.iter().zip(values.chunks_exact(width)) {
+            sums.iter_mut().zip(value).for_each(|(sum, &value)| *sum += weight * value);
         }
     }
+    sums
+}
 
-    /// `scores` has room for `[heads][tokens]`.
+/// Heads whose sums are kept in registers together.
+const MOST_HEADS: usize = 4;
+
+/// The sums of values `[tokens][width]` with weights `[heads][tokens]`.
+struct WeightedSums<'a> {
+    weights: &'a [f32],
+    values: &'a [f32],
+    width: usize,
+    /// `[heads][width]`.
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for WeightedSums<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn read(&mut self, queries: &[T], keys: &[T], values: &[T], width: usize, scale: T, scores: &mut [T]) {
-        let tokens = keys.len() / width;
-        for (token, key) in keys.chunks_exact(width).enumerate() {
-            for (head, query) in queries.chunks_exact(width).enumerate() {
-                scores[head * tokens + token] = scale * inner_product(query, key);
+    fn with_simd<S: Simd>(self, simd: S) {
+        let WeightedSums { weights, values, width, sums } = self;
+        let tokens = values.len() / width;
+        let heads = weights.chunks(MOST_HEADS * tokens).zip(sums.chunks_mut(MOST_HEADS * width));
+        for (weights, sums) in heads {
+            match sums.len() / width {
+                1 => sums_of_heads::<S, 1>(simd, weights, values, width, sums),
+                2 => sums_of_heads::<S, 2>(simd, weights, values, width, sums),
+                3 => sums_of_heads::<S, 3>(simd, weights, values, width, sums),
+                _ => sums_of_heads::<S, MOST_HEADS>(simd, weights, values, width, sums),
             }
         }
-        for (head, scores) in scores.chunks_exact_mut(tokens).enumerate() {
-            self.largest[head] = scores.iter().copied().fold(T::neg_infinity(), T::max);
-            for score in scores {
-                *score = (*score - self.largest[head]).decay();
-                self.sums[head] += *score;
-            }
-        }
+    }
+}
+
+/// Two vectors of the sums of each head at a time, in registers for all tokens.
+#[inline(always)]
+fn sums_of_heads<S: Simd, const H: usize>(
+    simd: S,
+    weights: &[f32],
+    values: &[f32],
+    width: usize,
+    sums: &mut [f32],
+) {
+    let tokens = values.len() / width;
+    for from in (0..width).step_by(2 * S::F32_LANES) {
+        let first = from..width.min(from + S::F32_LANES);
+        let second = first.end..width.min(first.end + S::F32_LANES);
+        let mut partial = [[simd.splat_f32s(0.0); 2]; H];
         for (token, value) in values.chunks_exact(width).enumerate() {
-            for (head, sum) in self.values.chunks_exact_mut(width).enumerate() {
-                let weight = scores[head * tokens + token];
-                sum.iter_mut().zip(value).for_each(|(sum, &value)| *sum += weight * value);
+            soon(&value[first.start..second.end]);
+            let value = [load(simd, &value[first.clone()]), load(simd, &value[second.clone()])];
+            for head in 0..H {
+                let weight = simd.splat_f32s(weights[head * tokens + token]);
+                for part in 0..2 {
+                    partial[head][part] = simd.mul_add_f32s(weight, value[part], partial[head][part]);
+                }
             }
         }
+        for head in 0..H {
+            let sums = &mut sums[head * width..][..width];
+            simd.partial_store_f32s(&mut sums[first.clone()], partial[head][0]);
+            simd.partial_store_f32s(&mut sums[second.clone()], partial[head][1]);
+        }
+    }
+}
+
+/// At most a vector of numbers, with zeros after them.
+#[inline(always)]
+fn load<S: Simd>(simd: S, numbers: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(numbers) {
+        ([whole], _) => *whole,
+        (_, rest) => simd.partial_load_f32s(rest),
+    }
+}
+
+/// Bytes between what is read of keys and values and what is asked for.
+const PREFETCH: usize = 1 << 14;
+
+/// Asks for what follows some numbers at that distance.
+#[inline(always)]
+fn soon<T>(numbers: &[T]) {
+    for line in numbers.chunks(64 / size_of::<T>()) {
+        prefetch(line.as_ptr().wrapping_byte_add(PREFETCH));
     }
 }
 
@@ -438,6 +532,16 @@ const LANES: usize = 16;
 
 #[inline(always)]
 fn softmax<T: Real>(scores: &mut [T]) {
+    let (_, sum) = exponentials(scores);
+    let factor = T::one() / sum;
+    for score in scores {
+        *score *= factor;
+    }
+}
+
+/// Scores become `exp(score − largest)`; returns the largest and the sum.
+#[inline(always)]
+fn exponentials<T: Real>(scores: &mut [T]) -> (T, T) {
     let mut largest = [T::neg_infinity(); LANES];
     let greater = |a: T, b: T| if b > a { b } else { a };
     let (blocks, rest) = scores.as_chunks::<LANES>();
@@ -460,10 +564,7 @@ fn softmax<T: Real>(scores: &mut [T]) {
         *score = (*score - largest).decay();
         sum += *score;
     }
-    let factor = T::one() / sum;
-    for score in scores {
-        *score *= factor;
-    }
+    (largest, sum)
 }
 
 #[cfg(test)]

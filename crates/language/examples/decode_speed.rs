@@ -10,6 +10,9 @@ use mathesis_algebra::real::vectorised;
 use mathesis_language::model::{LanguageModel, LanguageModelConfig, Size};
 use rayon::prelude::*;
 
+/// Tokens of a long text: keys and values of so many are 134 MB.
+const LONG: usize = 8192;
+
 fn main() {
     mathesis_algebra::memory::keep_freed();
     let size = Size {
@@ -19,7 +22,7 @@ fn main() {
         layers: 8,
         heads: 12,
         key_value_heads: 4,
-        context: 2048,
+        context: 16_384,
     };
     let config = LanguageModelConfig::llama(size);
     let device = Device::flex();
@@ -47,7 +50,7 @@ fn main() {
     };
     for (name, model, bytes) in [("f32", model, 4.0), ("bf16", half, 2.0), ("int8", quarter, 1.0)] {
         for rows in [1, 4, 16] {
-            let best = step(&model, rows, &device);
+            let best = step(&model, rows, 64, &device);
             println!(
                 "{name:4} {rows:2} rows: {:.1} tokens/s, {:.1} ms a step, weights at {:.1} GB/s, {:.0} GFLOP/s (best of 24 steps)",
                 rows as f64 / best,
@@ -56,13 +59,19 @@ fn main() {
                 2.0 * weights * rows as f64 / best / 1e9,
             );
         }
+        let best = step(&model, 1, LONG, &device);
+        println!(
+            "{name:4}  1 row after {LONG} tokens: {:.1} tokens/s, {:.1} ms a step",
+            1.0 / best,
+            1e3 * best
+        );
     }
 }
 
-/// Seconds of a step after 64 tokens.
-fn step(model: &LanguageModel, rows: usize, device: &Device) -> f64 {
+/// Seconds of a step after so many tokens.
+fn step(model: &LanguageModel, rows: usize, read: usize, device: &Device) -> f64 {
     let tokens: Tensor<2, Int> =
-        Tensor::from_data(TensorData::new(vec![1_i64; rows * 64], [rows, 64]), device);
+        Tensor::from_data(TensorData::new(vec![1_i64; rows * read], [rows, read]), device);
     let mut state = model.state(rows, device);
     let _ = model.extend(tokens.clone(), &mut state).into_data();
     let next = tokens.slice([0..rows, 0..1]);

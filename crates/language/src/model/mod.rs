@@ -29,6 +29,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::activation::gelu;
 use burn::tensor::module::embedding;
 use burn::tensor::{DType, Device, Int, Tensor};
+use mathesis_algebra::awake::awake;
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::few_rows::rows_times_transposed;
@@ -308,14 +309,16 @@ impl LanguageModel {
     pub fn extend(&self, tokens: Tensor<2, Int>, state: &mut State) -> Tensor<3> {
         assert_eq!(tokens.dims()[0], state.rows, "rows of the state");
         assert!(self.config.is_causal(), "a model over both sides has no next tokens");
-        let embedded = self.embedding.of(tokens);
-        let bounds = self.bounds();
-        let blocks = self.blocks.iter().zip(&mut state.blocks);
-        let hidden = blocks.fold(embedded, |hidden, (block, state)| {
-            let bound = block.lower_bound(bounds.as_ref());
-            block.channelled(block.mixed(hidden, |input| block.mixer.extend(input, bound, state)))
-        });
-        self.normed(hidden)
+        awake(|| {
+            let embedded = self.embedding.of(tokens);
+            let bounds = self.bounds();
+            let blocks = self.blocks.iter().zip(&mut state.blocks);
+            let hidden = blocks.fold(embedded, |hidden, (block, state)| {
+                let bound = block.lower_bound(bounds.as_ref());
+                block.channelled(block.mixed(hidden, |input| block.mixer.extend(input, bound, state)))
+            });
+            self.normed(hidden)
+        })
     }
 
     /// What the first block reads.
