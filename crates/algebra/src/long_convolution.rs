@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 
-use crate::real::Real;
+use crate::real::{Real, vectorised};
 
 /// A convolution of a number of channels.
 #[derive(Clone, Copy, Debug)]
@@ -78,21 +78,24 @@ impl<T: Real> LongConvolution<'_, T> {
     pub fn forward(&self, input: &[T]) -> Result<Vec<T>, ConvolutionError> {
         self.check("the input", input)?;
         let plans = self.plans();
-        let strips = self.strips(|channels| {
-            let mut output = vec![T::zero(); input.len() / self.channels * channels.len()];
-            for pair in pairs(&channels) {
-                let spectra = self.kernel_spectra(&plans, &pair);
+        let strips = self.strips(|pairs| {
+            let kernels = self.kernels(&pairs);
+            let mut columns = self.columns(input, &pairs);
+            let (mut w, mut scratch) = (Vec::new(), Vec::new());
+            for (pair, column) in columns.chunks_mut((input.len() / self.channels).max(1)).enumerate() {
+                let spectra = kernels.spectra(&plans, pair);
                 self.for_each_document(&plans, |tokens, plan| {
-                    let mut w = self.gather(input, tokens.clone(), &pair, plan.size);
-                    plan.forward.process(&mut w);
-                    multiply(&mut w, &spectra[&plan.size]);
-                    plan.inverse.process(&mut w);
-                    scatter(&mut output, &w, tokens, &pair, &channels);
+                    let column = &mut column[tokens];
+                    padded(column, plan.size, &mut w);
+                    transform(&plan.forward, &mut w, &mut scratch);
+                    spectra[&plan.size].multiply(&mut w);
+                    transform(&plan.inverse, &mut w, &mut scratch);
+                    column.copy_from_slice(&w[..column.len()]);
                 });
             }
-            output
+            columns
         });
-        Ok(self.join(&strips, input.len()))
+        Ok(self.rows(&strips))
     }
 
     /// The gradients, from that of the outputs.
@@ -107,58 +110,52 @@ impl<T: Real> LongConvolution<'_, T> {
         self.check("the input", input)?;
         self.check("the output's gradient", gradient)?;
         let plans = self.plans();
-        let kernel = self.past.len() / self.channels;
-        let strips = self.strips(|channels| {
-            let width = channels.len();
-            let mut of_input = vec![T::zero(); input.len() / self.channels * width];
-            let mut of_past = vec![T::zero(); kernel * width];
-            let mut of_future = vec![T::zero(); kernel * width];
-            for pair in pairs(&channels) {
-                let spectra = self.kernel_spectra(&plans, &pair);
-                let mut sums: BTreeMap<usize, [Vec<Complex<T>>; 2]> = BTreeMap::new();
+        let (tokens, lags) = (input.len() / self.channels, self.past.len() / self.channels);
+        let strips = self.strips(|pairs| {
+            let kernels = self.kernels(&pairs);
+            let inputs = self.columns(input, &pairs);
+            let mut of_input = self.columns(gradient, &pairs);
+            let mut of_past = vec![Complex::default(); pairs.len() * lags];
+            let mut of_future = of_past.clone();
+            let (mut w, mut dy, mut scratch) = (Vec::new(), Vec::new(), Vec::new());
+            for pair in 0..pairs.len() {
+                let spectra = kernels.spectra(&plans, pair);
+                let columns = pair * tokens..(pair + 1) * tokens;
+                let (inputs, of_input) = (&inputs[columns.clone()], &mut of_input[columns]);
+                let mut sums: BTreeMap<usize, Vec<Complex<T>>> = BTreeMap::new();
                 self.for_each_document(&plans, |tokens, plan| {
-                    let mut w = self.gather(input, tokens.clone(), &pair, plan.size);
-                    let mut dy = self.gather(gradient, tokens.clone(), &pair, plan.size);
-                    plan.forward.process(&mut w);
-                    plan.forward.process(&mut dy);
-                    let zeros = || [(); 2].map(|()| vec![Complex::default(); plan.size]);
-                    let sums = sums.entry(plan.size).or_insert_with(zeros);
-                    for f in 0..plan.size {
-                        let (a, b) = separate(&w, f);
-                        let (da, db) = separate(&dy, f);
-                        sums[0][f] += a.conj() * da;
-                        sums[1][f] += b.conj() * db;
-                    }
-                    multiply_conjugate(&mut dy, &spectra[&plan.size]);
-                    plan.inverse.process(&mut dy);
-                    scatter(&mut of_input, &dy, tokens, &pair, &channels);
+                    let of_input = &mut of_input[tokens.clone()];
+                    padded(&inputs[tokens], plan.size, &mut w);
+                    padded(of_input, plan.size, &mut dy);
+                    transform(&plan.forward, &mut w, &mut scratch);
+                    transform(&plan.forward, &mut dy, &mut scratch);
+                    let sums = sums.entry(plan.size).or_insert_with(|| vec![Complex::default(); plan.size]);
+                    add_correlations(sums, &w, &dy);
+                    spectra[&plan.size].multiply_conjugate(&mut dy);
+                    transform(&plan.inverse, &mut dy, &mut scratch);
+                    of_input.copy_from_slice(&dy[..of_input.len()]);
                 });
-                for (size, [first, second]) in sums {
-                    // Both are spectra of real sequences: one transform brings both back.
-                    let i = Complex::new(T::zero(), T::one());
-                    let mut both: Vec<_> = first.iter().zip(&second).map(|(a, b)| *a + i * *b).collect();
-                    plans[&size].inverse.process(&mut both);
+                let columns = pair * lags..(pair + 1) * lags;
+                let (of_past, of_future) = (&mut of_past[columns.clone()], &mut of_future[columns]);
+                for (size, mut sums) in sums {
+                    transform(&plans[&size].inverse, &mut sums, &mut scratch);
                     let scale = T::one() / T::literal(size as f64);
-                    for (k, channel) in pair.clone().enumerate() {
-                        let value = |index: usize| if k == 0 { both[index].re } else { both[index].im };
-                        let column = channel - channels.start;
-                        for lag in 0..kernel.min(size / 2) {
-                            of_past[lag * width + column] += scale * value(lag);
-                            of_future[lag * width + column] += scale * value(size - 1 - lag);
-                        }
+                    for lag in 0..lags.min(size / 2) {
+                        of_past[lag] += sums[lag] * scale;
+                        of_future[lag] += sums[size - 1 - lag] * scale;
                     }
                 }
             }
-            StripGradients { input: of_input, past: of_past, future: of_future }
+            [of_input, of_past, of_future]
         });
-        let part = |select: fn(&StripGradients<T>) -> &Vec<T>, length: usize| {
-            let parts: Vec<&[T]> = strips.iter().map(|strip| select(strip).as_slice()).collect();
-            self.join(&parts, length)
+        let rows = |part: usize| {
+            let parts: Vec<&[Complex<T>]> = strips.iter().map(|strip| strip[part].as_slice()).collect();
+            self.rows(&parts)
         };
         Ok(LongConvolutionGradients {
-            input: part(|strip| &strip.input, input.len()),
-            past: part(|strip| &strip.past, self.past.len()),
-            future: self.future.map(|future| part(|strip| &strip.future, future.len())),
+            input: rows(0),
+            past: rows(1),
+            future: self.future.is_some().then(|| rows(2)),
         })
     }
 
@@ -211,75 +208,63 @@ impl<T: Real> LongConvolution<'_, T> {
         }
     }
 
-    /// For every size of a transform the spectra of the kernels of a pair of channels, over the size. A kernel of half the size is
-    /// enough: no lag of a document that fits is longer.
-    fn kernel_spectra(
-        &self,
-        plans: &BTreeMap<usize, Plan<T>>,
-        pair: &Range<usize>,
-    ) -> BTreeMap<usize, [Vec<Complex<T>>; 2]> {
-        let kernel = self.past.len() / self.channels;
-        let spectrum = |plan: &Plan<T>| {
-            let reach = kernel.min(plan.size / 2);
-            let mut k = self.gather(self.past, 0..reach, pair, plan.size);
-            if let Some(future) = self.future {
-                let future = self.gather(future, 0..reach, pair, reach);
-                for (lag, value) in future.into_iter().enumerate() {
-                    k[plan.size - 1 - lag] += value;
-                }
-            }
-            plan.forward.process(&mut k);
-            let scale = T::one() / T::literal(plan.size as f64);
-            let (a, b) = (0..plan.size)
-                .map(|f| {
-                    let (a, b) = separate(&k, f);
-                    (a * scale, b * scale)
-                })
-                .unzip();
-            [a, b]
-        };
-        plans.iter().map(|(size, plan)| (*size, spectrum(plan))).collect()
-    }
-
-    /// A pair of channels of these tokens as real and imaginary parts, padded with zeros.
-    fn gather(&self, array: &[T], tokens: Range<usize>, pair: &Range<usize>, size: usize) -> Vec<Complex<T>> {
-        let mut values = Vec::with_capacity(size);
-        for token in tokens {
-            let row = &array[token * self.channels..][pair.clone()];
-            values.push(Complex::new(row[0], row.get(1).copied().unwrap_or_else(T::zero)));
+    /// The kernels of these pairs of channels.
+    fn kernels(&self, pairs: &Range<usize>) -> Kernels<T> {
+        Kernels {
+            lags: self.past.len() / self.channels,
+            past: self.columns(self.past, pairs),
+            future: self.future.map(|future| self.columns(future, pairs)),
         }
-        values.resize(size, Complex::default());
-        values
     }
 
-    /// What `work` makes of the strips of channels, one after the other.
+    /// What `work` makes of strips of pairs of channels, one after the other.
     fn strips<R: Send>(&self, work: impl Fn(Range<usize>) -> R + Sync) -> Vec<R> {
-        let count = self.channels.div_ceil(STRIP);
-        let strip = |index: usize| work(index * STRIP..self.channels.min((index + 1) * STRIP));
-        (0..count).into_par_iter().map(strip).collect()
+        let pairs = self.channels.div_ceil(2);
+        let strip = |index: usize| work(index * STRIP..pairs.min((index + 1) * STRIP));
+        (0..pairs.div_ceil(STRIP)).into_par_iter().map(strip).collect()
     }
 
-    /// Strips of rows, one array for each, as rows of all channels.
-    fn join(&self, strips: &[impl AsRef<[T]> + Sync], length: usize) -> Vec<T> {
-        let mut all = vec![T::zero(); length];
-        all.par_chunks_mut(self.channels).with_min_len(64).enumerate().for_each(|(row, all)| {
-            for (target, strip) in all.chunks_mut(STRIP).zip(strips) {
-                target.copy_from_slice(&strip.as_ref()[row * target.len()..][..target.len()]);
+    /// Pairs of channels of an array of rows as real and imaginary parts, `[pairs][rows]`; beside a last single channel there are zeros.
+    fn columns(&self, array: &[T], pairs: &Range<usize>) -> Vec<Complex<T>> {
+        let rows = array.len() / self.channels;
+        let mut columns = vec![Complex::default(); pairs.len() * rows];
+        let channels = 2 * pairs.start..self.channels.min(2 * pairs.end);
+        for (row, values) in array.chunks_exact(self.channels).enumerate() {
+            for (pair, values) in values[channels.clone()].chunks(2).enumerate() {
+                let second = values.get(1).copied().unwrap_or_else(T::zero);
+                columns[pair * rows + row] = Complex::new(values[0], second);
+            }
+        }
+        columns
+    }
+
+    /// Strips of columns as rows of all channels.
+    fn rows(&self, strips: &[impl AsRef<[Complex<T>]> + Sync]) -> Vec<T> {
+        let pairs = self.channels.div_ceil(2);
+        let rows = strips.iter().map(|strip| strip.as_ref().len()).sum::<usize>() / pairs;
+        let mut all = vec![T::zero(); rows * self.channels];
+        all.par_chunks_mut(BLOCK * self.channels).enumerate().for_each(|(block, all)| {
+            for (strip, columns) in strips.iter().enumerate() {
+                for (pair, column) in columns.as_ref().chunks_exact(rows.max(1)).enumerate() {
+                    let channel = 2 * (strip * STRIP + pair);
+                    let column = &column[block * BLOCK..];
+                    for (row, value) in all.chunks_exact_mut(self.channels).zip(column) {
+                        row[channel] = value.re;
+                        if let Some(second) = row.get_mut(channel + 1) {
+                            *second = value.im;
+                        }
+                    }
+                }
             }
         });
         all
     }
 }
 
-/// The gradients of a strip of channels.
-struct StripGradients<T> {
-    input: Vec<T>,
-    past: Vec<T>,
-    future: Vec<T>,
-}
-
-/// Channels that a task takes, of a cache line at least; an even number.
-const STRIP: usize = 16;
+/// Pairs of channels that a task takes: those of a cache line.
+const STRIP: usize = 8;
+/// Rows that are put together at a time.
+const BLOCK: usize = 64;
 
 /// The transforms of one size.
 struct Plan<T> {
@@ -292,9 +277,113 @@ fn transform_size(length: usize) -> usize {
     2 * length.next_power_of_two()
 }
 
-fn pairs(channels: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
-    let end = channels.end;
-    channels.clone().step_by(2).map(move |first| first..end.min(first + 2))
+fn transform<T: Real>(plan: &Arc<dyn Fft<T>>, values: &mut [Complex<T>], scratch: &mut Vec<Complex<T>>) {
+    let needed = plan.get_inplace_scratch_len();
+    if scratch.len() < needed {
+        scratch.resize(needed, Complex::default());
+    }
+    plan.process_with_scratch(values, &mut scratch[..needed]);
+}
+
+/// Values, and zeros up to the size.
+fn padded<T: Real>(values: &[Complex<T>], size: usize, target: &mut Vec<Complex<T>>) {
+    target.clear();
+    target.extend_from_slice(values);
+    target.resize(size, Complex::default());
+}
+
+/// Of some pairs of channels, `[pairs][lags]`.
+struct Kernels<T> {
+    lags: usize,
+    past: Vec<Complex<T>>,
+    future: Option<Vec<Complex<T>>>,
+}
+
+impl<T: Real> Kernels<T> {
+    /// The spectra of a pair for every size of a transform. A kernel of half the size is enough: no lag of a document that fits is
+    /// longer.
+    fn spectra(&self, plans: &BTreeMap<usize, Plan<T>>, pair: usize) -> BTreeMap<usize, Spectra<T>> {
+        let (mut kernel, mut scratch) = (Vec::new(), Vec::new());
+        let mut spectra = |plan: &Plan<T>| {
+            let reach = pair * self.lags..pair * self.lags + self.lags.min(plan.size / 2);
+            padded(&self.past[reach.clone()], plan.size, &mut kernel);
+            if let Some(future) = &self.future {
+                for (place, &value) in kernel.iter_mut().rev().zip(&future[reach]) {
+                    *place += value;
+                }
+            }
+            transform(&plan.forward, &mut kernel, &mut scratch);
+            Spectra::new(&kernel)
+        };
+        plans.iter().map(|(size, plan)| (*size, spectra(plan))).collect()
+    }
+}
+
+/// The spectra A and B of the kernels of a pair of channels, at half of the frequencies; at the others they are the conjugates of these.
+///
+/// What has the spectrum Z of two real sequences x + iy is to become that of `a ∗ x + i b ∗ y`. With `Z*(f) = conj(Z(−f))` the spectrum of x
+/// is `(Z + Z*)/2` and i times that of y `(Z − Z*)/2`, so that the product is `(A + B)/2 Z + (A − B)/2 Z*`.
+struct Spectra<T> {
+    /// `(A + B)/2`, over the size.
+    means: Vec<Complex<T>>,
+    /// `(A − B)/2`, over the size.
+    halves: Vec<Complex<T>>,
+}
+
+impl<T: Real> Spectra<T> {
+    /// From the spectrum of `a + ib`.
+    fn new(both: &[Complex<T>]) -> Self {
+        let scale = T::one() / T::literal(2.0 * both.len() as f64);
+        let at = |f: usize| {
+            let (a, b) = separate(both, f);
+            ((a + b) * scale, (a - b) * scale)
+        };
+        let (means, halves) = (0..=both.len() / 2).map(at).unzip();
+        Spectra { means, halves }
+    }
+
+    fn multiply(&self, z: &mut [Complex<T>]) {
+        vectorised(
+            #[inline(always)]
+            || self.multiply_by(z, T::one()),
+        );
+    }
+
+    /// By the conjugates.
+    fn multiply_conjugate(&self, z: &mut [Complex<T>]) {
+        vectorised(
+            #[inline(always)]
+            || self.multiply_by(z, -T::one()),
+        );
+    }
+
+    /// With this sign before imaginary parts of the spectra.
+    #[inline(always)]
+    fn multiply_by(&self, z: &mut [Complex<T>], sign: T) {
+        let half = z.len() / 2;
+        let signed = |c: Complex<T>| Complex::new(c.re, sign * c.im);
+        for f in [0, half] {
+            z[f] = signed(self.means[f]) * z[f] + signed(self.halves[f]) * z[f].conj();
+        }
+        let (low, high) = z.split_at_mut(half);
+        let spectra = self.means[1..half].iter().zip(&self.halves[1..half]);
+        for ((here, there), (&mean, &half)) in
+            low[1..].iter_mut().zip(high[1..].iter_mut().rev()).zip(spectra)
+        {
+            let (mean, half, x, y) = (signed(mean), signed(half), *here, *there);
+            *here = mean * x + half * y.conj();
+            *there = mean.conj() * y + half.conj() * x.conj();
+        }
+    }
+}
+
+/// Adds `conj(W₁) D₁ + i conj(W₂) D₂` for the spectra of the two real sequences in each.
+fn add_correlations<T: Real>(sums: &mut [Complex<T>], w: &[Complex<T>], d: &[Complex<T>]) {
+    let i = Complex::new(T::zero(), T::one());
+    for (f, sum) in sums.iter_mut().enumerate() {
+        let ((a, b), (da, db)) = (separate(w, f), separate(d, f));
+        *sum += a.conj() * da + i * (b.conj() * db);
+    }
 }
 
 /// The spectra of real and imaginary part of what `z` is the spectrum of, at one frequency.
@@ -304,48 +393,6 @@ fn separate<T: Real>(z: &[Complex<T>], f: usize) -> (Complex<T>, Complex<T>) {
     let half = T::literal(0.5);
     let difference = here - there;
     ((here + there) * half, Complex::new(difference.im, -difference.re) * half)
-}
-
-/// Multiplies the spectra of a pair of channels by those of its kernels.
-fn multiply<T: Real>(z: &mut [Complex<T>], [a, b]: &[Vec<Complex<T>>; 2]) {
-    for_each_pair(z, |f, x, y| (a[f] * x, b[f] * y));
-}
-
-/// Multiplies them by the conjugates.
-fn multiply_conjugate<T: Real>(z: &mut [Complex<T>], [a, b]: &[Vec<Complex<T>>; 2]) {
-    for_each_pair(z, |f, x, y| (a[f].conj() * x, b[f].conj() * y));
-}
-
-fn for_each_pair<T: Real>(
-    z: &mut [Complex<T>],
-    change: impl Fn(usize, Complex<T>, Complex<T>) -> (Complex<T>, Complex<T>),
-) {
-    let i = Complex::new(T::zero(), T::one());
-    let size = z.len();
-    for f in 0..=size / 2 {
-        let (x, y) = separate(z, f);
-        let (x, y) = change(f, x, y);
-        z[f] = x + i * y;
-        // The spectra of real sequences at the opposite frequency are conjugates.
-        z[(size - f) % size] = x.conj() + i * y.conj();
-    }
-}
-
-fn scatter<T: Real>(
-    strip: &mut [T],
-    values: &[Complex<T>],
-    tokens: Range<usize>,
-    pair: &Range<usize>,
-    channels: &Range<usize>,
-) {
-    let (width, column) = (channels.len(), pair.start - channels.start);
-    for (token, value) in tokens.zip(values) {
-        let row = &mut strip[token * width + column..][..pair.len()];
-        row[0] = value.re;
-        if let Some(second) = row.get_mut(1) {
-            *second = value.im;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,10 @@ use mathesis_networks::sequence::monarch_mixer::MonarchMixerConfig;
 const PANEL: usize = 64;
 /// Width of the mixers.
 const WIDTH: usize = 256;
+/// Rows of a batch; its rows share the filters of a mixer.
+const ROWS: [usize; 2] = [1, 8];
+/// Their tokens.
+const TIMES: [usize; 5] = [512, 1024, 2048, 4096, 8192];
 
 fn main() {
     mathesis_algebra::memory::keep_freed();
@@ -42,12 +46,15 @@ fn main() {
     }
 
     let device = Device::flex();
-    println!("\nlayers of width {WIDTH}, one row, forwards");
-    println!("{:>6} {:>12} {:>12} {:>12} {:>12}", "tokens", "attention", "both sides", "Monarch", "causal");
-    for time in [512, 1024, 2048, 4096, 8192] {
-        let numbers: Vec<f32> = (0..time * WIDTH).map(|_| random.normal() as f32).collect();
-        let input = Tensor::<3>::from_data(TensorData::new(numbers, [1, time, WIDTH]), &device);
-        let documents = Documents::whole(1, time);
+    println!("\nlayers of width {WIDTH}, forwards");
+    println!(
+        "{:>6} {:>6} {:>12} {:>12} {:>12} {:>12}",
+        "rows", "tokens", "attention", "both sides", "Monarch", "causal"
+    );
+    for (rows, time) in ROWS.into_iter().flat_map(|rows| TIMES.map(|time| (rows, time))) {
+        let numbers: Vec<f32> = (0..rows * time * WIDTH).map(|_| random.normal() as f32).collect();
+        let input = Tensor::<3>::from_data(TensorData::new(numbers, [rows, time, WIDTH]), &device);
+        let documents = Documents::whole(rows, time);
         let attentions = [true, false].map(|causal| {
             let config = AttentionConfig { causal, ..AttentionConfig::new(4) };
             let layer = config.init(WIDTH, LinearKind::Dense, 0.02, &mut random, &device);
@@ -58,7 +65,7 @@ fn main() {
             let layer = config.init(WIDTH, LinearKind::Dense, 0.02, &mut random, &device);
             best(|| drop(black_box(layer.forward(input.clone(), &documents).into_data())))
         });
-        print!("{time:>6}");
+        print!("{rows:>6} {time:>6}");
         for seconds in attentions.into_iter().chain(mixers) {
             print!(" {:>9.2} ms", 1e3 * seconds);
         }

@@ -23,6 +23,7 @@ pub mod monarch_mixer;
 pub mod rms_norm;
 pub mod rotary;
 pub mod short_convolution;
+pub mod sine;
 pub mod swiglu;
 pub mod tensor_attention;
 #[cfg(test)]

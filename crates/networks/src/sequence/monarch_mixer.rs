@@ -24,6 +24,7 @@ use super::Documents;
 use super::gated_linear_attention::document_lengths;
 use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind, constant, normal};
 use super::short_convolution::short_convolution;
+use super::sine::{decayed, sine};
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
 
 /// `y_t = Σ_{s≤t} k_{t−s} w_s + Σ_{s>t} k′_{s−t−1} w_s` for inputs w `[batch, time, channels]`, with kernels `[length, channels]` of the past
@@ -231,21 +232,18 @@ impl ImplicitFilter {
         let computed = length.max(LEAST).min(longest);
         let positions = self.positions.val().slice([0..computed, 0..features]);
         let (device, dtype) = (positions.device(), positions.dtype());
-        let frequency: Tensor<2> = self.frequency.val().unsqueeze();
         let hidden = network
             .hidden
             .iter()
-            .fold(positions, |input, layer| (layer.forward(input) * frequency.clone()).sin());
+            .fold(positions, |input, layer| sine(layer.forward(input), self.frequency.val()));
         // |δ| from slow to fast: what is left at the longest lag goes from 5 % to 2e-7.
         let (slow, fast) = (-0.01_f64.ln() / 1.5, -0.01_f64.ln() / 0.3);
         let decay =
             |channel: usize| slow + (fast - slow) * channel as f64 / (self.channels - 1).max(1) as f64;
         let decays: Vec<f64> = (0..self.channels).map(decay).collect();
-        let decays = Tensor::<2>::from_data(TensorData::new(decays, [1, self.channels]), (&device, dtype));
-        let times: Vec<f64> = (0..computed).map(|t| -(t as f64) / (longest - 1) as f64).collect();
-        let times = Tensor::<2>::from_data(TensorData::new(times, [computed, 1]), (&device, dtype));
-        let window = (times * decays).exp();
-        (network.output.forward(hidden) * window).slice([0..length, 0..self.channels])
+        let decays = Tensor::from_data(TensorData::new(decays, [self.channels]), (&device, dtype));
+        let step = 1.0 / (longest - 1) as f64;
+        decayed(network.output.forward(hidden), decays, step).slice([0..length, 0..self.channels])
     }
 }
 
