@@ -269,6 +269,50 @@ pub fn next<T: Real>(queries: &[T], kept: Kept<'_, T>, seen: Range<usize>) -> Ve
     output
 }
 
+/// What some of the next tokens see: rotated queries `[heads][tokens][width]`, each of the tokens of those that are kept that stand at
+/// its place in `seen`; in the same shape.
+///
+/// # Panics
+/// If the lengths do not fit each other, or a query sees nothing.
+pub fn following<T: Real>(queries: &[T], kept: Kept<'_, T>, seen: &[Range<usize>]) -> Vec<T> {
+    let Kept { keys, values, groups, width } = kept;
+    let count = seen.len();
+    assert!(groups > 0 && width > 0 && count > 0, "heads and tokens of attention");
+    assert!(queries.len().is_multiple_of(groups * count * width), "heads of attention");
+    assert!(keys.len() == values.len() && keys.len().is_multiple_of(groups * width), "keys and values");
+    let (capacity, shared) = (keys.len() / (groups * width), queries.len() / (groups * count * width));
+    assert!(
+        seen.iter().all(|seen| !seen.is_empty() && seen.end <= capacity),
+        "tokens that are kept are seen"
+    );
+    let scale = T::literal(1.0 / (width as f64).sqrt());
+    let mut output = vec![T::zero(); queries.len()];
+    // Tiles never reach from one head into the next: each is cut by itself.
+    let tiles: Vec<&mut [T]> =
+        output.chunks_mut(count * width).flat_map(|head| head.chunks_mut(TILE * width)).collect();
+    let in_head = count.div_ceil(TILE);
+    tiles.into_par_iter().enumerate().for_each_init(Vec::new, |weights, (tile, output)| {
+        let (head, from) = (tile / in_head, tile % in_head * TILE);
+        let seen = &seen[from..from + output.len() / width];
+        let (first, end) =
+            seen.iter().fold((capacity, 0), |(first, end), seen| (first.min(seen.start), end.max(seen.end)));
+        let within = (head / shared * capacity + first) * width..(head / shared * capacity + end) * width;
+        let shape = [end - first, width];
+        weights.resize(seen.len() * shape[0], T::zero());
+        let queries =
+            View::new(&queries[(head * count + from) * width..][..output.len()], [seen.len(), width]);
+        let keys = View::new(&keys[within.clone()], shape).transposed();
+        product_into(queries, keys, scale, false, weights, shape[0], Threads::One);
+        for (weights, seen) in weights.chunks_exact_mut(shape[0]).zip(seen) {
+            softmax_within(weights, seen.start - first..seen.end - first);
+        }
+        let (weights, values) =
+            (View::new(weights, [seen.len(), shape[0]]), View::new(&values[within], shape));
+        product_into(weights, values, T::one(), false, output, width, Threads::One);
+    });
+    output
+}
+
 /// Multiplications below which threads cost more than they bring.
 const PARALLEL_FROM: usize = 1 << 18;
 
@@ -515,16 +559,21 @@ impl<T: Real> Setting<'_, T> {
         );
         let of_queries = &self.of_row(self.seen, place.row, self.time)[place.from..];
         for (weights, of_query) in weights.chunks_exact_mut(seen.len()).zip(of_queries) {
-            let (before, rest) = weights.split_at_mut(of_query.start - seen.start);
-            let (seen, after) = rest.split_at_mut(of_query.len());
-            before.fill(T::zero());
-            after.fill(T::zero());
-            vectorised(
-                #[inline(always)]
-                || softmax(seen),
-            );
+            softmax_within(weights, of_query.start - seen.start..of_query.end - seen.start);
         }
     }
+}
+
+/// Softmax of the scores of the tokens that are seen; the weights of the others are zero.
+fn softmax_within<T: Real>(scores: &mut [T], seen: Range<usize>) {
+    let (before, rest) = scores.split_at_mut(seen.start);
+    let (seen, after) = rest.split_at_mut(seen.len());
+    before.fill(T::zero());
+    after.fill(T::zero());
+    vectorised(
+        #[inline(always)]
+        || softmax(seen),
+    );
 }
 
 /// Independent partial results, so that loops over them use vectors.
@@ -571,6 +620,40 @@ fn exponentials<T: Real>(scores: &mut [T]) -> (T, T) {
 mod tests {
     use super::*;
     use crate::random::Sequence;
+
+    /// In both precisions, over several tiles, each with a range of its own, as the same tokens one by one.
+    #[test]
+    fn some_next_tokens_see_what_each_alone_sees() {
+        fn check<T: Real>(tolerance: f64) {
+            let mut random = Sequence::new(3);
+            for (groups, shared, width, capacity, count, window) in
+                [(1, 1, 2, 1, 1, 9), (2, 3, 6, 150, 130, 400), (3, 1, 16, 300, 65, 40), (1, 4, 64, 90, 7, 1)]
+            {
+                let mut draw = |count: usize| -> Vec<T> {
+                    (0..count).map(|_| T::literal(2.0 * random.normal())).collect()
+                };
+                let queries = draw(groups * shared * count * width);
+                let (keys, values) = (draw(groups * capacity * width), draw(groups * capacity * width));
+                let kept = Kept { keys: &keys, values: &values, groups, width };
+                let seen: Vec<Range<usize>> = (capacity - count..capacity)
+                    .map(|place| (place + 1_usize).saturating_sub(window)..place + 1)
+                    .collect();
+                let given = following(&queries, kept, &seen);
+                for (token, seen) in seen.into_iter().enumerate() {
+                    let of_token = |numbers: &[T]| -> Vec<T> {
+                        let heads = numbers.chunks(count * width);
+                        heads.flat_map(|head| &head[token * width..][..width]).copied().collect()
+                    };
+                    let alone = next(&of_token(&queries), kept, seen);
+                    for (given, alone) in of_token(&given).into_iter().zip(alone) {
+                        assert!((given - alone).widened().abs() < tolerance, "{given:?} for {alone:?}");
+                    }
+                }
+            }
+        }
+        check::<f64>(1e-12);
+        check::<f32>(1e-5);
+    }
 
     /// In both precisions, over several stretches, with heads that share keys, and with numbers that are not seen around.
     #[test]

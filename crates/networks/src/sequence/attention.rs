@@ -188,9 +188,6 @@ struct Places {
     sines: Vec<f32>,
 }
 
-/// Which tokens are not seen when a row grows: these, `[rows, 1, time, time]`, or if none is given those that come later.
-type Hidden = Option<Tensor<4, Bool>>;
-
 /// Keys and values of what has been read, row by row; rows may be of different lengths.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionState {
@@ -300,7 +297,7 @@ impl Attention {
         let hidden = seen.iter().flat_map(|seen| (0..time).map(|key| !seen.contains(&key)));
         let shape = [seen.len() / time.max(1), 1, time, time];
         let hidden = Tensor::from_data(TensorData::new(hidden.collect::<Vec<bool>>(), shape), &device);
-        let seen = self.attend(query, key, value, &Some(hidden));
+        let seen = self.attend(query, key, value, hidden);
         self.output.forward(self.merge(seen))
     }
 
@@ -325,12 +322,7 @@ impl Attention {
             let of_row = |tensor: &Tensor<4>| tensor.clone().narrow(0, number, 1);
             let new = [&key, &value].map(|tensor| of_row(tensor).squeeze_dim(0));
             row.push(new, self.window);
-            if time == 1 {
-                return self.attend_next(of_row(&query), row);
-            }
-            let [keys, values] = row.seen();
-            let hidden = self.hidden_of_next(time, keys.dims()[2], &device);
-            self.attend(of_row(&query), keys, values, &hidden)
+            self.attend_next(of_row(&query), row)
         });
         let seen = rows.collect::<Vec<_>>();
         let seen = if batch == 1 { seen.into_iter().next() } else { Some(Tensor::cat(seen, 0)) };
@@ -362,18 +354,20 @@ impl Attention {
         seen.swap_dims(1, 2).reshape([batch, time, heads * width])
     }
 
-    fn attend(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, hidden: &Hidden) -> Tensor<4> {
+    fn attend(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        value: Tensor<4>,
+        hidden: Tensor<4, Bool>,
+    ) -> Tensor<4> {
         let [batch, _, time, _] = query.dims();
-        let shape = [batch, self.heads, time, key.dims()[2]];
+        let hidden = hidden.expand([batch, self.heads, time, key.dims()[2]]);
+        let (key, value) = (self.for_all_heads(key), self.for_all_heads(value));
         if let Arithmetic::LMul { .. } = self.arithmetic {
-            let (key, value) = (self.for_all_heads(key), self.for_all_heads(value));
-            let hidden = hidden.clone().unwrap_or_else(|| later(time, key.dims()[2], &key.device()));
-            return self.attend_in_arithmetic(query, key, value, Some(hidden.expand(shape)));
+            return self.attend_in_arithmetic(query, key, value, hidden);
         }
-        let options =
-            AttentionModuleOptions { is_causal: hidden.is_none(), ..AttentionModuleOptions::default() };
-        let hidden = hidden.as_ref().map(|hidden| hidden.clone().expand(shape));
-        attention(query, self.for_all_heads(key), self.for_all_heads(value), hidden, None, options)
+        attention(query, key, value, Some(hidden), None, AttentionModuleOptions::default())
     }
 
     /// Keys or values of groups, repeated for each head.
@@ -389,34 +383,26 @@ impl Attention {
             .reshape([batch, self.heads, time, width])
     }
 
-    /// One query a head: read where keys and values are kept, if it can be.
+    /// The last tokens of a row: keys and values are read where they are kept, if they can be.
     fn attend_next(&self, query: Tensor<4>, row: &Row) -> Tensor<4> {
+        let (time, used) = (query.dims()[2], row.end - row.begin);
         let plain = matches!(query.dtype(), DType::F32 | DType::F64)
             && !query.is_autodiff()
             && !matches!(self.arithmetic, Arithmetic::LMul { .. });
         match &row.buffers {
             Some([keys, values]) if plain => {
-                let operation = NextToken { groups: self.groups, seen: row.begin..row.end };
+                let of_token = |place| row.begin + self.first_seen(place)..row.begin + place + 1;
+                let seen = (used - time..used).map(of_token).collect();
+                let operation = NextTokens { groups: self.groups, seen };
                 let [keys, values] = [keys, values].map(|kept| kept.clone().into_dispatch());
                 apply_to_three(operation, [query.into_dispatch(), keys, values])
             }
             _ => {
                 let [keys, values] = row.seen();
-                self.attend_once(query, keys, values)
+                let hidden = self.hidden_of_next(time, used, &query.device());
+                self.attend(query, keys, values, hidden)
             }
         }
-    }
-
-    /// One query a head, which sees all keys: those of a group in one product, with nothing repeated.
-    fn attend_once(&self, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
-        let [batch, heads, _, width] = query.dims();
-        if let Arithmetic::LMul { .. } = self.arithmetic {
-            let (key, value) = (self.for_all_heads(key), self.for_all_heads(value));
-            return self.attend_in_arithmetic(query, key, value, None);
-        }
-        let query = query.reshape([batch, self.groups, heads / self.groups, width]);
-        let scores = query.matmul(key.swap_dims(2, 3)).mul_scalar(1.0 / (width as f64).sqrt());
-        softmax(scores, 3).matmul(value).reshape([batch, heads, 1, width])
     }
 
     /// With both products in the layer's arithmetic, and the softmax in the ordinary one.
@@ -425,35 +411,23 @@ impl Attention {
         query: Tensor<4>,
         key: Tensor<4>,
         value: Tensor<4>,
-        hidden: Option<Tensor<4, Bool>>,
+        hidden: Tensor<4, Bool>,
     ) -> Tensor<4> {
         let scale = 1.0 / (self.head_width as f64).sqrt();
         let scores = self.arithmetic.product_between_tokens(query, key.swap_dims(2, 3)).mul_scalar(scale);
-        let scores = match hidden {
-            Some(hidden) => scores.mask_fill(hidden, f64::NEG_INFINITY),
-            None => scores,
-        };
+        let scores = scores.mask_fill(hidden, f64::NEG_INFINITY);
         self.arithmetic.product_between_tokens(softmax(scores, 3), value)
     }
 
-    /// For `time` queries that are the last of `keys` tokens.
-    fn hidden_of_next(&self, time: usize, keys: usize, device: &Device) -> Hidden {
-        if self.window.is_none_or(|window| window >= keys) {
-            return None;
-        }
+    /// The keys that are not seen by `time` queries that are the last of `keys` tokens, `[1, 1, time, keys]`.
+    fn hidden_of_next(&self, time: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
         let hidden = (keys - time..keys).flat_map(|query| {
             let first = self.first_seen(query);
             (0..keys).map(move |key| key < first || key > query)
         });
         let data = TensorData::new(hidden.collect::<Vec<bool>>(), [1, 1, time, keys]);
-        Some(Tensor::from_data(data, device))
+        Tensor::from_data(data, device)
     }
-}
-
-/// What comes later, for `time` queries that are the last of `keys` tokens.
-fn later(time: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
-    let hidden = (keys - time..keys).flat_map(|query| (0..keys).map(move |key| key > query));
-    Tensor::from_data(TensorData::new(hidden.collect::<Vec<bool>>(), [1, 1, time, keys]), device)
 }
 
 /// What the queries see, of queries `[batch, time, heads · width]`, and keys and values `[batch, time, groups · width]`, all not rotated yet.
@@ -494,18 +468,22 @@ impl SliceOperation<3> for WholeRows {
     }
 }
 
-/// What the next token sees: queries `[1, heads, 1, width]` of what is kept, `[groups, capacity, width]`.
+/// What the next tokens see: queries `[1, heads, time, width]` of what is kept, `[groups, capacity, width]`, each of its range.
 #[derive(Clone, Debug)]
-struct NextToken {
+struct NextTokens {
     groups: usize,
-    seen: Range<usize>,
+    seen: Vec<Range<usize>>,
 }
 
-impl SliceOperation<3> for NextToken {
+impl SliceOperation<3> for NextTokens {
     fn forward<T: Real>(&self, [queries, keys, values]: [Array<'_, T>; 3]) -> (Vec<T>, Vec<usize>) {
         let (groups, width) = (self.groups, keys.shape[2]);
         let kept = Kept { keys: keys.values, values: values.values, groups, width };
-        (kernel::next(queries.values, kept, self.seen.clone()), queries.shape.to_vec())
+        let seen = match &self.seen[..] {
+            [seen] => kernel::next(queries.values, kept, seen.clone()),
+            seen => kernel::following(queries.values, kept, seen),
+        };
+        (seen, queries.shape.to_vec())
     }
 
     fn backward<T: Real>(
