@@ -3,16 +3,16 @@
 //! ```text
 //! cargo bench -p mathesis-algebra --bench number_formats -- [machine] [bipolar] [scaling] [ternary] [l-mul] [memory]
 //! ```
-//! Contestants of a row take turns, so that all see the same machine. Times are the best and the median of the turns, and the
-//! least processor time of a turn divided by the number of threads, which other work on the machine disturbs less; ratios and
-//! shares of bounds are of processor time. At one token, weights come from memory: each contestant walks over copies of its
-//! matrix that together exceed the caches.
+//! Contestants of a row take turns, so that all see the same machine, on which nothing else should run. Times are the best and the
+//! median of the turns; ratios and shares of bounds are of medians. Threads stay awake, as they do when a model writes. At one token,
+//! weights come from memory: each contestant walks over copies of its matrix that together exceed the caches.
 //! A plain program rather than a benchmark framework, because its figures are ratios of interleaved runs and shares of bounds
 //! that it measures itself.
 
 use std::hint::black_box;
 use std::time::Instant;
 
+use mathesis_algebra::awake::awake;
 use mathesis_algebra::number_format::InstructionSet;
 use mathesis_algebra::number_format::bipolar::{Activations, BitWidth, Quantiser, ScaleRule, Weights};
 use mathesis_algebra::number_format::float8::Overflow;
@@ -163,46 +163,43 @@ fn processor_time(work: &dyn Fn()) -> f64 {
 struct Timing {
     best: f64,
     median: f64,
-    /// Processor time divided by the number of threads.
-    processor: f64,
 }
 
 impl Timing {
     /// Billions in a second for a count of things that a turn does.
     fn rate(self, count: f64) -> f64 {
-        1e-6 * count / self.processor
+        1e-6 * count / self.median
     }
 }
 
 impl std::fmt::Display for Timing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:8.3} / {:8.3} / {:8.3} ms", self.best, self.median, self.processor)
+        write!(f, "{:8.3} / {:8.3} ms", self.best, self.median)
     }
 }
 
 /// Runs the contestants in turns for about `budget` seconds.
-fn race(budget: f64, contestants: &mut [Box<dyn FnMut() + '_>]) -> Vec<Timing> {
+fn race(budget: f64, contestants: &mut [Box<dyn FnMut() + Send + '_>]) -> Vec<Timing> {
     let mut times = vec![Vec::new(); contestants.len()];
-    let mut processor = vec![f64::INFINITY; contestants.len()];
     for contestant in contestants.iter_mut() {
         contestant();
     }
     let start = Instant::now();
     while times[0].len() < 5 || start.elapsed().as_secs_f64() < budget {
-        for (index, contestant) in contestants.iter_mut().enumerate() {
-            let (start, clock) = (Instant::now(), processor_clock());
-            contestant();
-            processor[index] = processor[index].min(processor_clock() - clock);
-            times[index].push(start.elapsed().as_secs_f64());
+        for (contestant, times) in contestants.iter_mut().zip(&mut times) {
+            times.push(awake(|| {
+                let start = Instant::now();
+                contestant();
+                start.elapsed().as_secs_f64()
+            }));
         }
     }
-    let threads = rayon::current_num_threads() as f64;
-    let summary = |(mut times, processor): (Vec<f64>, f64)| {
+    let summary = |mut times: Vec<f64>| {
         times.sort_by(f64::total_cmp);
         let [best, median] = [times[0], times[times.len() / 2]].map(|t| 1e3 * t);
-        Timing { best, median, processor: 1e3 * processor / threads }
+        Timing { best, median }
     };
-    times.into_iter().zip(processor).map(summary).collect()
+    times.into_iter().map(summary).collect()
 }
 
 /// Normal-like values: sums of uniform ones (the kernels' times do not depend on the values).
@@ -251,7 +248,7 @@ fn gemm_f32(w: &[f32], x: &[f32], y: &mut [f32], rows: usize, tokens: usize, col
 
 /// Copies of a matrix of `bytes` bytes such that together they do not fit a cache; one where weights are used many times.
 fn copies(bytes: usize, tokens: usize) -> usize {
-    if tokens > 1 { 1 } else { (160usize << 20).div_ceil(bytes).max(2) }
+    if tokens > 1 { 1 } else { (256usize << 20).div_ceil(bytes).max(2) }
 }
 
 fn width(bits: u32) -> BitWidth {
@@ -261,7 +258,7 @@ fn width(bits: u32) -> BitWidth {
 const LLAMA_2_7B: [(usize, usize); 3] = [(4096, 4096), (11008, 4096), (4096, 11008)];
 
 fn bipolar(machine: &Machine) {
-    println!("out x in, tokens: best / median / processor ms (share of bound); ratio to f32");
+    println!("out x in, tokens: best / median ms (share of bound); ratio to f32");
     for (rows, columns) in LLAMA_2_7B {
         let values_w = values(rows * columns);
         for tokens in [1, 128] {
@@ -281,7 +278,7 @@ fn bipolar(machine: &Machine) {
                 .collect();
             let mut turn = 0;
             let mut y = vec![0.0; rows * tokens];
-            let mut contestants: Vec<Box<dyn FnMut() + '_>> = vec![Box::new(|| {
+            let mut contestants: Vec<Box<dyn FnMut() + Send + '_>> = vec![Box::new(|| {
                 turn += 1;
                 gemm_f32(&dense[turn % dense.len()], &x, &mut y, rows, tokens, columns);
             })];
@@ -315,7 +312,7 @@ fn bipolar(machine: &Machine) {
                 } else {
                     String::new()
                 };
-                let ratio = times[0].processor / timing.processor;
+                let ratio = times[0].median / timing.median;
                 println!("                   {name:12} {timing} {ratio:6.2}x  {share}");
             }
         }
@@ -337,7 +334,7 @@ fn scaling(machine: &Machine) {
         .collect();
     let (mut dense_y, mut ternary_y) = (vec![0.0; rows * tokens], vec![0.0; rows * tokens]);
     let mut bytes = ByteRows::empty();
-    let mut contestants: Vec<Box<dyn FnMut() + '_>> = vec![
+    let mut contestants: Vec<Box<dyn FnMut() + Send + '_>> = vec![
         Box::new(|| gemm_f32(&values_w, &x, &mut dense_y, rows, tokens, columns)),
         Box::new(|| {
             bytes.quantise(&x, tokens, columns, set).unwrap();
@@ -359,16 +356,16 @@ fn scaling(machine: &Machine) {
         println!(
             "W{n}A{m} {:3} pairs {timing}, {:7.3} ms a pair, {:3.0}% of popcount rate, {:6.2}x f32, {:5.2}x int8",
             n * m,
-            timing.processor / f64::from(n * m),
+            timing.median / f64::from(n * m),
             1e2 * steps / machine.popcount_giga_steps,
-            times[0].processor / timing.processor,
-            times[1].processor / timing.processor
+            times[0].median / timing.median,
+            times[1].median / timing.median
         );
     }
 }
 
 fn ternary(machine: &Machine) {
-    println!("out x in, tokens: best / median / processor ms; ratio to f32");
+    println!("out x in, tokens: best / median ms; ratio to f32");
     for (rows, columns) in [(6912, 2560), (32000, 2560), (4096, 4096)] {
         let values_w = values(rows * columns);
         for tokens in [1, 128] {
@@ -378,7 +375,7 @@ fn ternary(machine: &Machine) {
             let packed = vec![packed.clone(); copies(packed.bytes(), tokens)];
             let mut turn = 0;
             let mut y = vec![0.0; rows * tokens];
-            let mut contestants: Vec<Box<dyn FnMut() + '_>> = vec![Box::new(|| {
+            let mut contestants: Vec<Box<dyn FnMut() + Send + '_>> = vec![Box::new(|| {
                 turn += 1;
                 gemm_f32(&dense[turn % dense.len()], &x, &mut y, rows, tokens, columns);
             })];
@@ -405,7 +402,7 @@ fn ternary(machine: &Machine) {
                 println!(
                     "                   {:8} {timing} {:6.2}x  {bytes:5.1} GB/s = {:3.0}% of read rate, {:3.0}% of byte-product rate",
                     set.to_string(),
-                    times[0].processor / timing.processor,
+                    times[0].median / timing.median,
                     1e2 * bytes / machine.read_gigabytes_per_second,
                     1e2 * steps / machine.byte_product_giga_steps,
                 );
@@ -418,7 +415,7 @@ fn l_mul(machine: &Machine) {
     let n = 512;
     let (a, b) = (values(n * n), values(n * n));
     println!(
-        "{n} x {n} x {n}: best / median / processor ms; times slower than f32 gemm; cycles of a thread for 16 products"
+        "{n} x {n} x {n}: best / median ms; times slower than f32 gemm; cycles of a thread for 16 products"
     );
     let single = |form| LMul::<f32>::new(form, Overflow::Infinity);
     let six = LMul::rounded(6, Form::Integer, Overflow::Infinity).unwrap();
@@ -431,7 +428,7 @@ fn l_mul(machine: &Machine) {
         ("E4M3, sums in E4M3", e4m3, Accumulation::E4M3),
     ];
     let mut dense = vec![0.0; n * n];
-    let mut contestants: Vec<Box<dyn FnMut() + '_>> =
+    let mut contestants: Vec<Box<dyn FnMut() + Send + '_>> =
         vec![Box::new(|| gemm_f32(&b, &a, &mut dense, n, n, n))];
     let mut names = Vec::new();
     for (name, multiplication, accumulation) in rows {
@@ -461,7 +458,7 @@ fn l_mul(machine: &Machine) {
         let vectors = timing.rate((n * n * n) as f64 / 16.0 / machine.threads as f64);
         println!(
             "{name:32} {timing} {:7.1}x slower, {:5.1} cycles",
-            timing.processor / times[0].processor,
+            timing.median / times[0].median,
             machine.gigahertz / vectors
         );
     }
