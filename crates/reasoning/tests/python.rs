@@ -504,19 +504,20 @@ fn forbidden_system_calls() {
 
 #[test]
 fn python3_keeps_to_its_limits() {
-    let Some(python) = sandboxed(Interpreter::Python3, |limits| {
-        *limits = Limits {
-            wall: Duration::from_millis(1500),
-            cpu: Duration::from_secs(1),
-            memory: 256 << 20,
-            temporary: 8 << 20,
-            file: 4 << 20,
-            output: 100_000,
-            ..Limits::default()
-        }
-    }) else {
-        return;
+    let within = |wall| {
+        sandboxed(Interpreter::Python3, |limits| {
+            *limits = Limits {
+                wall,
+                cpu: Duration::from_secs(1),
+                memory: 256 << 20,
+                temporary: 8 << 20,
+                file: 4 << 20,
+                output: 100_000,
+                ..Limits::default()
+            }
+        })
     };
+    let Some(python) = within(Duration::from_millis(1500)) else { return };
     let run = |program: &str| python.run(program).unwrap();
     std::thread::scope(|scope| {
         // Time: processor and wall, with every signal ignored that can be.
@@ -534,6 +535,9 @@ fn python3_keeps_to_its_limits() {
         scope.spawn(|| ended(&run("len(str(10**10**10))"), Ending::Timeout));
         scope.spawn(|| ended(&run("def g():\n    while True: yield 1\nsum(g())"), Ending::Timeout));
     });
+    // The rest is not about time, of which a busy machine may give a program little.
+    let Some(python) = within(Duration::from_secs(60)) else { return };
+    let run = |program: &str| python.run(program).unwrap();
     // Memory.
     ended(&run("x = bytearray(10**10)"), Ending::Memory);
     ended(&run("x = []\nwhile True: x.append(bytearray(10**6))"), Ending::Memory);
