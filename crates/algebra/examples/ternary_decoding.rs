@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use mathesis_algebra::awake::awake;
 use mathesis_algebra::number_format::bit_linear::forward_packed;
 use mathesis_algebra::number_format::ternary::TernaryMatrix;
 use mathesis_algebra::random::Stream;
@@ -110,10 +111,12 @@ fn main() {
         let start = Instant::now();
         let embedding = Stream::new(2, token as u64);
         let mut x: Vec<f32> = (0..WIDTH).map(|k| 0.02 * embedding.normal(k as u64) as f32).collect();
-        for block in &mut blocks {
-            block.step(&mut x);
-        }
-        let logits = head.apply(&normed(&x));
+        let logits = awake(|| {
+            for block in &mut blocks {
+                block.step(&mut x);
+            }
+            head.apply(&normed(&x))
+        });
         token = (0..VOCABULARY).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap_or(0);
         if step > 0 {
             times.push(start.elapsed().as_secs_f64());
