@@ -49,7 +49,7 @@ MODELS = {
     "masked-monarch": ([(6, monarch("false"), GEGLU, DIAGONAL)], True),
 }
 SWEEP = ["unit", "unit-ternary"]
-SWEEP_RATES = [3e-4, 1e-3, 4e-3, 1e-2]
+SWEEP_RATES = [3e-4, 1e-3, 2e-3, 4e-3, 7e-3, 1e-2]
 SWEEP_STEPS = 122  # 0.5 million tokens
 
 
