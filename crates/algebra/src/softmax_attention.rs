@@ -357,12 +357,13 @@ fn inner_products<T: Real>(queries: &[T], keys: &[T], width: usize) -> Vec<T> {
 /// The sums of values `[tokens][width]` with weights `[heads][tokens]`, `[heads][width]`.
 fn weighted_sums<T: Real>(weights: &[T], values: &[T], width: usize) -> Vec<T> {
     let tokens = values.len() / width;
-    let mut sums = vec![T::zero(); weights.len() / tokens * width];
+    let length = weights.len() / tokens * width;
     if let (Some(weights), Some(values)) = (T::as_single(weights), T::as_single(values)) {
-        let mut sums = vec![0.0; sums.len()];
+        let mut sums = vec![0.0; length];
         Arch::new().dispatch(WeightedSums { weights, values, width, sums: &mut sums });
         return T::from_single(sums);
     }
+    let mut sums = vec![T::zero(); length];
     for (weights, sums) in weights.chunks_exact(tokens).zip(sums.chunks_exact_mut(width)) {
         for (&weight, value) in weights.iter().zip(values.chunks_exact(width)) {
             sums.iter_mut().zip(value).for_each(|(sum, &value)| *sum += weight * value);

@@ -354,6 +354,8 @@ impl Attention {
         seen.swap_dims(1, 2).reshape([batch, time, heads * width])
     }
 
+    /// What queries see of all keys but hidden ones, `[batch or 1, 1, time, keys]`; with L-Mul both products are in that arithmetic, and the
+    /// softmax is in the ordinary one.
     fn attend(
         &self,
         query: Tensor<4>,
@@ -361,11 +363,13 @@ impl Attention {
         value: Tensor<4>,
         hidden: Tensor<4, Bool>,
     ) -> Tensor<4> {
-        let [batch, _, time, _] = query.dims();
+        let [batch, _, time, width] = query.dims();
         let hidden = hidden.expand([batch, self.heads, time, key.dims()[2]]);
         let (key, value) = (self.for_all_heads(key), self.for_all_heads(value));
         if let Arithmetic::LMul { .. } = self.arithmetic {
-            return self.attend_in_arithmetic(query, key, value, hidden);
+            let product = |a, b| self.arithmetic.product_between_tokens(a, b);
+            let scores = product(query, key.swap_dims(2, 3)).mul_scalar(1.0 / (width as f64).sqrt());
+            return product(softmax(scores.mask_fill(hidden, f64::NEG_INFINITY), 3), value);
         }
         attention(query, key, value, Some(hidden), None, AttentionModuleOptions::default())
     }
@@ -403,20 +407,6 @@ impl Attention {
                 self.attend(query, keys, values, hidden)
             }
         }
-    }
-
-    /// With both products in the layer's arithmetic, and the softmax in the ordinary one.
-    fn attend_in_arithmetic(
-        &self,
-        query: Tensor<4>,
-        key: Tensor<4>,
-        value: Tensor<4>,
-        hidden: Tensor<4, Bool>,
-    ) -> Tensor<4> {
-        let scale = 1.0 / (self.head_width as f64).sqrt();
-        let scores = self.arithmetic.product_between_tokens(query, key.swap_dims(2, 3)).mul_scalar(scale);
-        let scores = scores.mask_fill(hidden, f64::NEG_INFINITY);
-        self.arithmetic.product_between_tokens(softmax(scores, 3), value)
     }
 
     /// The keys that are not seen by `time` queries that are the last of `keys` tokens, `[1, 1, time, keys]`.

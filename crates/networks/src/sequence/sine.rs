@@ -43,21 +43,20 @@ impl Sine {
         let width = factors.len();
         let mut values = vec![T::zero(); rows.len()];
         values.par_chunks_mut(ROWS * width).zip(rows.par_chunks(ROWS * width)).for_each(|(values, rows)| {
-            let mut largest = T::zero();
+            let mut large = false;
             vectorised(
                 #[inline(always)]
                 || {
                     for (values, row) in values.chunks_exact_mut(width).zip(rows.chunks_exact(width)) {
                         for ((value, &x), &factor) in values.iter_mut().zip(row).zip(factors) {
                             let angle = factor * x;
-                            let magnitude = if angle < T::zero() { -angle } else { angle };
-                            largest = if magnitude > largest { magnitude } else { largest };
+                            large |= angle > T::SINES_TO || angle < -T::SINES_TO;
                             *value = function(angle);
                         }
                     }
                 },
             );
-            if largest > T::SINES_TO {
+            if large {
                 for (values, row) in values.chunks_exact_mut(width).zip(rows.chunks_exact(width)) {
                     for ((value, &x), &factor) in values.iter_mut().zip(row).zip(factors) {
                         *value = exact(factor * x);
