@@ -13,6 +13,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use mathesis_algebra::random::Sequence;
+use mathesis_language::data::Targets;
 use mathesis_language::model::{LanguageModel, LanguageModelConfig, Size};
 use mathesis_language::training::{Adamw, AdamwOptions, CausalModel, gradient_norm, parameters};
 use mathesis_networks::sequence::Documents;
@@ -82,10 +83,12 @@ impl Course {
     fn loss_of(&self, model: &LanguageModel, device: &Device) -> Tensor<1> {
         let tokens: Tensor<2, Int> =
             Tensor::from_data(TensorData::new(self.tokens.clone(), [ROWS, TIME]), device);
-        let targets: Tensor<1, Int> =
-            Tensor::from_data(TensorData::new(self.targets.clone(), [ROWS * TIME]), device);
-        let weights = Tensor::full([ROWS * TIME], 1.0 / (ROWS * TIME) as f32, device);
-        model.loss(tokens, &self.documents, targets, weights)
+        let targets = Targets {
+            places: None,
+            tokens: Tensor::from_data(TensorData::new(self.targets.clone(), [ROWS * TIME]), device),
+            weights: Tensor::full([ROWS * TIME], 1.0 / (ROWS * TIME) as f32, device),
+        };
+        model.loss(tokens, &self.documents, targets)
     }
 
     /// A step as the training takes it; the loss before.

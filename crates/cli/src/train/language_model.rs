@@ -149,9 +149,9 @@ pub fn run(
     });
     monitor.finish();
     let trained = trained.map_err(|error| match error {
-        error @ (TrainingError::Option { .. } | TrainingError::Vocabulary { .. }) => {
-            unmade(refuse(error.to_string()))
-        }
+        error @ (TrainingError::Option { .. }
+        | TrainingError::Group { .. }
+        | TrainingError::Vocabulary { .. }) => unmade(refuse(error.to_string())),
         error @ TrainingError::Other { .. } => refuse(error.to_string()),
         error => Failure::work(error),
     })?;

@@ -55,9 +55,50 @@ impl Batch {
         Tensor::from_data(TensorData::new(self.weights.clone(), [self.weights.len()]), device)
     }
 
+    /// What is to be predicted, without the places that count for nothing if they are many: as where a prompt is hidden from the loss, or
+    /// only answers of a recall are asked for.
+    pub fn scored(&self, device: &Device) -> Targets {
+        let count = self.weights.len();
+        let places: Vec<usize> = (0..count).filter(|&place| self.weights[place] != 0.0).collect();
+        if places.is_empty() || 4 * places.len() > 3 * count {
+            let (tokens, weights) = (self.flat_targets(device), self.flat_weights(device));
+            return Targets { places: None, tokens, weights };
+        }
+        let tokens: Vec<u32> = places.iter().map(|&place| self.targets[place]).collect();
+        let weights: Vec<f32> = places.iter().map(|&place| self.weights[place]).collect();
+        let places: Vec<u32> = places.into_iter().map(|place| place as u32).collect();
+        let shape = [places.len()];
+        Targets {
+            places: Some(whole_numbers(&places, shape, device)),
+            tokens: whole_numbers(&tokens, shape, device),
+            weights: Tensor::from_data(TensorData::new(weights, shape), device),
+        }
+    }
+
     /// The sum of the weights.
     pub fn weight(&self) -> f64 {
         self.weights.iter().map(|&weight| f64::from(weight)).sum()
+    }
+}
+
+/// What is to be predicted at places of a batch.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    /// Which of the places `[batch · time]` they are, `[scored]`, in order; none: all of them.
+    pub places: Option<Tensor<1, Int>>,
+    /// The tokens to predict, `[scored]`; anything where the weight is 0.
+    pub tokens: Tensor<1, Int>,
+    /// How much each counts in the loss, `[scored]`.
+    pub weights: Tensor<1>,
+}
+
+impl Targets {
+    /// The rows of the places, `[scored, width]`, among those of all, `[batch · time, width]`.
+    pub fn rows_of(&self, rows: Tensor<2>) -> Tensor<2> {
+        match &self.places {
+            Some(places) => rows.select(0, places.clone()),
+            None => rows,
+        }
     }
 }
 

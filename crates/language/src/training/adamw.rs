@@ -43,6 +43,24 @@ impl Default for AdamwOptions {
     }
 }
 
+/// Parameters that are trained in another way than the rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ParameterGroup {
+    /// Which: those whose path, such as `blocks.0.mixer_norm.weight`, has this text in it.
+    pub parameters: String,
+    /// The multiple of the learning rate that they have; 0 keeps them as they are.
+    #[serde(default = "one")]
+    pub rate: f64,
+    /// Their decay λ, vectors' too; that of [`AdamwOptions`] if it is not given.
+    #[serde(default)]
+    pub weight_decay: Option<f64>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
 /// The means of a parameter's gradients and of their squares, flat.
 #[derive(Clone, Debug)]
 pub struct Moments {
@@ -57,6 +75,8 @@ pub struct Moments {
 pub struct Adamw {
     /// Its constants.
     pub options: AdamwOptions,
+    /// Parameters for which they are others; a parameter is of the first group that it fits.
+    pub groups: Vec<ParameterGroup>,
     /// Steps done.
     pub steps: u64,
     /// The state of every parameter that has had a gradient, by its path in the module.
@@ -64,9 +84,9 @@ pub struct Adamw {
 }
 
 impl Adamw {
-    /// Before the first step.
+    /// Before the first step, with no groups.
     pub fn new(options: AdamwOptions) -> Self {
-        Adamw { options, steps: 0, moments: BTreeMap::new() }
+        Adamw { options, groups: Vec::new(), steps: 0, moments: BTreeMap::new() }
     }
 
     /// One step with `factor` times the gradients. A parameter without a gradient stays as it is.
@@ -78,7 +98,7 @@ impl Adamw {
         factor: f64,
     ) -> M {
         self.steps += 1;
-        let AdamwOptions { beta_1, beta_2, epsilon, weight_decay, .. } = self.options;
+        let AdamwOptions { beta_1, beta_2, epsilon, .. } = self.options;
         let time = self.steps as f64;
         let constants = Constants {
             factor: factor as f32,
@@ -87,9 +107,19 @@ impl Adamw {
             epsilon: epsilon as f32,
             rate: (learning_rate / (1.0 - beta_1.powf(time))) as f32,
             spread: (1.0 / (1.0 - beta_2.powf(time))) as f32,
-            keep: (1.0 - learning_rate * weight_decay) as f32,
+            keep: 1.0,
         };
-        module.map(&mut Stepper { adamw: self, gradients, constants, path: Path::default() })
+        module.map(&mut Stepper { adamw: self, gradients, learning_rate, constants, path: Path::default() })
+    }
+
+    /// The multiple of the learning rate and the decay of the parameter of a path.
+    fn rate_and_decay(&self, path: &str, vector: bool) -> (f64, f64) {
+        let AdamwOptions { weight_decay, decay_vectors, .. } = self.options;
+        let of_all = if vector && !decay_vectors { 0.0 } else { weight_decay };
+        match self.groups.iter().find(|group| path.contains(&group.parameters)) {
+            Some(group) => (group.rate, group.weight_decay.unwrap_or(of_all)),
+            None => (1.0, of_all),
+        }
     }
 }
 
@@ -134,6 +164,8 @@ impl ModuleVisitor for Norms<'_> {
 struct Stepper<'a> {
     adamw: &'a mut Adamw,
     gradients: GradientsParams,
+    learning_rate: f64,
+    /// Those of a parameter with the whole learning rate and no decay.
     constants: Constants,
     path: Path,
 }
@@ -149,11 +181,13 @@ impl ModuleMapper for Stepper<'_> {
 
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(gradient) = self.gradients.remove::<D>(parameter.id) else { return parameter };
-        let mut constants = self.constants;
-        if D < 2 && !self.adamw.options.decay_vectors {
-            constants.keep = 1.0;
-        }
         let name = self.path.name();
+        let (multiple, decay) = self.adamw.rate_and_decay(&name, D < 2);
+        let constants = Constants {
+            rate: (multiple * f64::from(self.constants.rate)) as f32,
+            keep: (1.0 - multiple * self.learning_rate * decay) as f32,
+            ..self.constants
+        };
         let gradient = flat(gradient);
         let moments = self
             .adamw

@@ -11,24 +11,30 @@ use mathesis_algebra::random::Stream;
 use serde::{Deserialize, Serialize};
 
 use super::cross_entropy::cross_entropy;
+use super::replicas::Replicas;
 use super::{
-    Adamw, AdamwOptions, CausalModel, Checkpoint, CheckpointError, Culprit, Moments, Schedule, gradient_norm,
-    parameters,
+    Adamw, AdamwOptions, CausalModel, Checkpoint, CheckpointError, Culprit, Moments, ParameterGroup,
+    Schedule, gradient_norm, parameters,
 };
 use crate::data::{Batch, Source};
 
 /// How to train.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TrainingOptions {
     /// Steps of the optimiser.
     pub steps: u64,
     /// Batches whose gradients are added up for a step.
     pub accumulation: u64,
+    /// Batches of a step that are taken at the same time, each by a copy of the model with its share of the threads; at most
+    /// [`accumulation`](Self::accumulation). Gradients are added up in the order of the batches, so that it changes no bit of the result.
+    pub replicas: u64,
     /// The learning rate.
     pub schedule: Schedule,
     /// The other constants of AdamW.
     pub adamw: AdamwOptions,
+    /// Parameters that have another learning rate or decay.
+    pub groups: Vec<ParameterGroup>,
     /// The longest that the gradient of all parameters together may be; a longer one is scaled down to it. 0: any.
     pub clip: f64,
     /// Whether burn recomputes what is cheap in the backward pass instead of keeping it: less memory, more time.
@@ -48,8 +54,10 @@ impl Default for TrainingOptions {
         TrainingOptions {
             steps: 1000,
             accumulation: 1,
+            replicas: 1,
             schedule: Schedule::default(),
             adamw: AdamwOptions::default(),
+            groups: Vec::new(),
             clip: 1.0,
             gradient_checkpointing: false,
             validation_every: 100,
@@ -177,6 +185,19 @@ pub enum TrainingError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A group of parameters is empty.
+    #[error(
+        "the group of parameters `{parameters}` is empty: no path has this text in it, the nearest name in one is `{nearest}`"
+    )]
+    Group {
+        /// What their paths were to have in them.
+        parameters: String,
+        /// A name that paths have.
+        nearest: String,
+    },
+    /// The threads of replicas cannot be started.
+    #[error("the threads of replicas cannot be started: {0}")]
+    Threads(rayon::ThreadPoolBuildError),
     /// The data have more tokens than the model knows.
     #[error("the data have a vocabulary of {data} tokens, the model of {model}")]
     Vocabulary {
@@ -238,7 +259,8 @@ pub fn train<M: CausalModel>(
     let identity = storage.map_or(String::new(), |storage| identity(storage, options, training));
     let mut course = Course {
         model: parameters::trainable(model, options.gradient_checkpointing),
-        adamw: Adamw::new(options.adamw),
+        adamw: Adamw { groups: options.groups.clone(), ..Adamw::new(options.adamw) },
+        replicas: Replicas::new(options.replicas).map_err(TrainingError::Threads)?,
         records: Vec::new(),
         evaluations: Vec::new(),
     };
@@ -348,6 +370,7 @@ pub fn evaluate_by_position<M: CausalModel>(
 struct Course<M> {
     model: M,
     adamw: Adamw,
+    replicas: Replicas,
     records: Vec<StepRecord>,
     evaluations: Vec<Evaluation>,
 }
@@ -368,7 +391,7 @@ impl<M: CausalModel> Course<M> {
         training: &dyn Source,
         device: &Device,
     ) -> Result<Self, TrainingError> {
-        let Course { model, mut adamw, mut records, evaluations } = self;
+        let Course { model, mut adamw, replicas, mut records, evaluations } = self;
         let step = adamw.steps + 1;
         let first = adamw.steps * options.accumulation;
         let batches: Vec<Batch> =
@@ -385,15 +408,20 @@ impl<M: CausalModel> Course<M> {
             let batch = origins.join("; ");
             TrainingError::Exploded { step, loss, gradient_norm, learning_rate, batch, culprit }
         };
-        for (number, batch) in batches.iter().enumerate() {
-            let value = loss_of(&model, batch, weight, device);
-            let part = value.clone().into_scalar::<f64>();
-            loss += part;
-            if !part.is_finite() || loss > bound {
-                return Err(exploded(loss, f64::NAN, &batches[number..=number], None));
+        let mut taken = 0;
+        for together in batches.chunks(options.replicas as usize) {
+            // A loss that no step can be taken from is known before its gradients are formed.
+            let sound = |loss: f64| loss.is_finite();
+            for part in replicas.parts(&model, together, weight, device, &sound) {
+                loss += part.loss;
+                if !part.loss.is_finite() || loss > bound {
+                    return Err(exploded(loss, f64::NAN, &batches[taken..=taken], None));
+                }
+                if let Some(of_batch) = part.gradients {
+                    gradients.accumulate(&model, of_batch);
+                }
+                taken += 1;
             }
-            let of_batch = GradientsParams::from_grads(value.backward(), &model);
-            gradients.accumulate(&model, of_batch);
         }
         let gradients = gradients.grads();
         let norm = gradient_norm(&model, &gradients);
@@ -405,7 +433,7 @@ impl<M: CausalModel> Course<M> {
         let seen = batches.iter().map(|batch| batch.tokens.len() as u64).sum::<u64>();
         let tokens = records.last().map_or(0, |record| record.tokens) + seen;
         records.push(StepRecord { step, loss, gradient_norm: norm, learning_rate, tokens });
-        Ok(Course { model, adamw, records, evaluations })
+        Ok(Course { model, adamw, replicas, records, evaluations })
     }
 
     fn checkpoint(&self, identity: &str) -> Checkpoint {
@@ -453,12 +481,6 @@ impl<M: CausalModel> Course<M> {
     }
 }
 
-/// The part of a step's loss that is of one of its batches.
-fn loss_of<M: CausalModel>(model: &M, batch: &Batch, weight: f64, device: &Device) -> Tensor<1> {
-    let weights = batch.flat_weights(device) / weight;
-    model.loss(batch.inputs(device), &batch.documents, batch.flat_targets(device), weights)
-}
-
 fn check<M: CausalModel>(
     options: &TrainingOptions,
     model: &M,
@@ -470,6 +492,11 @@ fn check<M: CausalModel>(
     let wrong = match options {
         _ if options.steps == 0 => Some(("steps", "0".to_string(), "at least 1")),
         _ if options.accumulation == 0 => Some(("accumulation", "0".to_string(), "at least 1")),
+        _ if !(1..=options.accumulation).contains(&options.replicas) => Some((
+            "replicas",
+            options.replicas.to_string(),
+            "at least 1, and at most the batches of a step, `accumulation`",
+        )),
         _ if options.clip.is_nan() || options.clip < 0.0 => {
             Some(("clip", options.clip.to_string(), "a length above 0, or 0 for any"))
         }
@@ -487,6 +514,28 @@ fn check<M: CausalModel>(
     if let Some((option, found, expected)) = wrong {
         return Err(TrainingError::Option { option, found, expected });
     }
+    let paths = parameters::paths(model);
+    for ParameterGroup { parameters, rate, weight_decay } in &options.groups {
+        if !paths.iter().any(|path| path.contains(parameters)) {
+            let names = paths.iter().flat_map(|path| path.split('.'));
+            let likeness = |name: &str| strsim::jaro_winkler(name, parameters);
+            let nearest = names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+            let nearest = nearest.unwrap_or_default().to_string();
+            return Err(TrainingError::Group { parameters: parameters.clone(), nearest });
+        }
+        let wrong = match weight_decay {
+            _ if !(0.0..=1e6).contains(rate) => {
+                Some(("groups.rate", rate.to_string(), "a number from 0 to a million"))
+            }
+            Some(decay) if !(0.0..=10.0).contains(decay) => {
+                Some(("groups.weight-decay", decay.to_string(), "a number from 0 to 10"))
+            }
+            _ => None,
+        };
+        if let Some((option, found, expected)) = wrong {
+            return Err(TrainingError::Option { option, found, expected });
+        }
+    }
     for source in [Some(training), validation].into_iter().flatten() {
         let (data, model) = (source.vocabulary(), model.vocabulary());
         if data > model {
@@ -498,9 +547,10 @@ fn check<M: CausalModel>(
 
 /// What must be the same for a training to go on: all but how long it is and how often it is looked at.
 fn identity(storage: &Storage, options: &TrainingOptions, training: &dyn Source) -> String {
-    let TrainingOptions { accumulation, schedule, adamw, clip, seed, .. } = options;
+    let TrainingOptions { accumulation, schedule, adamw, groups, clip, seed, .. } = options;
+    let groups = if groups.is_empty() { String::new() } else { format!(", groups {groups:?}") };
     format!(
-        "model: {}\ndata: {}\noptions: accumulation {accumulation}, {schedule:?}, {adamw:?}, clip {clip}, seed {seed}",
+        "model: {}\ndata: {}\noptions: accumulation {accumulation}, {schedule:?}, {adamw:?}, clip {clip}, seed {seed}{groups}",
         storage.model,
         training.digest()
     )

@@ -11,9 +11,10 @@ pub mod cross_entropy;
 mod diagnosis;
 pub mod linear_cross_entropy;
 pub mod parameters;
+mod replicas;
 mod schedule;
 
-pub use adamw::{Adamw, AdamwOptions, Moments, gradient_norm, gradient_norms};
+pub use adamw::{Adamw, AdamwOptions, Moments, ParameterGroup, gradient_norm, gradient_norms};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use course::{
     Evaluation, StepRecord, Storage, Trained, TrainingError, TrainingOptions, TrainingProgress, evaluate,
@@ -26,6 +27,7 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use mathesis_networks::sequence::Documents;
 
+use crate::data::Targets;
 use crate::model::LanguageModel;
 
 /// A model that gives, for every place of rows of tokens, logits of the token that is to be predicted there: of the one that comes next;
@@ -38,17 +40,11 @@ pub trait CausalModel: Module {
     /// place where data have the next token as their target.
     fn forward(&self, tokens: Tensor<2, Int>, documents: &Documents) -> Tensor<3>;
 
-    /// The sum of the cross-entropies of the logits with `targets` `[batch · time]`, each times its weight, `[batch · time]`.
-    fn loss(
-        &self,
-        tokens: Tensor<2, Int>,
-        documents: &Documents,
-        targets: Tensor<1, Int>,
-        weights: Tensor<1>,
-    ) -> Tensor<1> {
-        let places = targets.dims()[0];
-        let logits = self.forward(tokens, documents).reshape([places, self.vocabulary()]);
-        cross_entropy::cross_entropy(logits, targets, weights)
+    /// The sum of the cross-entropies of the logits with the targets, each times its weight, `[1]`.
+    fn loss(&self, tokens: Tensor<2, Int>, documents: &Documents, targets: Targets) -> Tensor<1> {
+        let places = documents.shape().iter().product();
+        let logits = targets.rows_of(self.forward(tokens, documents).reshape([places, self.vocabulary()]));
+        cross_entropy::cross_entropy(logits, targets.tokens, targets.weights)
     }
 
     /// What each layer gives, `[batch, time, width]` under its name, in the order in which they follow each other.
@@ -64,23 +60,18 @@ impl CausalModel for LanguageModel {
         LanguageModel::forward(self, tokens, documents)
     }
 
-    fn loss(
-        &self,
-        tokens: Tensor<2, Int>,
-        documents: &Documents,
-        targets: Tensor<1, Int>,
-        weights: Tensor<1>,
-    ) -> Tensor<1> {
+    fn loss(&self, tokens: Tensor<2, Int>, documents: &Documents, targets: Targets) -> Tensor<1> {
         let hidden = self.hidden(tokens, documents);
         let [batch, time, width] = hidden.dims();
+        // The head is the largest matrix of a small model: where nothing is to be predicted it is left out.
+        let hidden = targets.rows_of(hidden.reshape([batch * time, width]));
         match self.head_matrix() {
             Some(matrix) => {
-                let hidden = hidden.reshape([batch * time, width]);
-                linear_cross_entropy::linear_cross_entropy(hidden, matrix, targets, weights)
+                linear_cross_entropy::linear_cross_entropy(hidden, matrix, targets.tokens, targets.weights)
             }
             None => {
-                let logits = self.logits(hidden).reshape([batch * time, self.config().vocabulary]);
-                cross_entropy::cross_entropy(logits, targets, weights)
+                let logits = self.logits(hidden.unsqueeze::<3>()).squeeze_dim::<2>(0);
+                cross_entropy::cross_entropy(logits, targets.tokens, targets.weights)
             }
         }
     }

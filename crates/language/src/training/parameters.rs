@@ -30,6 +30,13 @@ pub fn values<M: Module>(module: &M) -> BTreeMap<String, TensorData> {
     reader.values
 }
 
+/// The paths of all floating-point parameters, in the module's order.
+pub fn paths<M: Module>(module: &M) -> Vec<String> {
+    let mut names = Names { path: Path::default(), names: Vec::new() };
+    module.visit(&mut names);
+    names.names
+}
+
 /// The module with other values of its floating-point parameters.
 ///
 /// # Errors
@@ -62,6 +69,25 @@ impl ModuleMapper for Tracker {
             let tracked = value.is_require_grad();
             value.inner().autodiff().with_gradient_checkpointing_strategy(self.0).set_require_grad(tracked)
         })
+    }
+}
+
+struct Names {
+    path: Path,
+    names: Vec<String>,
+}
+
+impl ModuleVisitor for Names {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.leave();
+    }
+
+    fn visit_float<const D: usize>(&mut self, _: &Param<Tensor<D>>) {
+        self.names.push(self.path.name());
     }
 }
 

@@ -3,15 +3,16 @@
 use std::ops::ControlFlow;
 
 use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use mathesis_algebra::random::Stream;
 use mathesis_language::data::masking::{MaskedRows, Masking};
 use mathesis_language::data::synthetic::{Copying, Recall, Task};
-use mathesis_language::data::{Batch, Side, Source};
+use mathesis_language::data::{Batch, Side, Source, Targets};
 use mathesis_language::model::LanguageModel;
 use mathesis_language::training::{
-    AdamwOptions, CausalModel, Culprit, Schedule, Storage, Trained, TrainingError, TrainingOptions,
-    TrainingProgress, train,
+    AdamwOptions, CausalModel, Culprit, ParameterGroup, Schedule, Storage, Trained, TrainingError,
+    TrainingOptions, TrainingProgress, gradient_norms, train,
 };
 use mathesis_networks::sequence::Documents;
 
@@ -66,6 +67,96 @@ fn accumulated_batches_are_one_large_batch() {
     for (one, many) in losses(12, 1).iter().zip(losses(3, 4)) {
         assert!((one - many).abs() < 2e-4 * one, "{one} {many}");
     }
+}
+
+#[test]
+fn replicas_change_no_bit() {
+    let task = Task::Recall(Recall { length: 16, pairs: 2, vocabulary: 16, ..Recall::default() });
+    let source = task.rows(Side::Training, 3, 1).unwrap();
+    let trained = |replicas| {
+        let options = TrainingOptions { accumulation: 5, replicas, ..options(4, 3e-3) };
+        let trained = run(small(16, 16, 3), &options, &source).unwrap();
+        let records: Vec<[u64; 2]> = trained
+            .records
+            .iter()
+            .map(|record| [record.loss.to_bits(), record.gradient_norm.to_bits()])
+            .collect();
+        (records, mathesis_language::training::parameters::values(&trained.model))
+    };
+    let alone = trained(1);
+    for replicas in [2, 3, 5] {
+        assert_eq!(trained(replicas), alone);
+    }
+}
+
+#[test]
+fn groups_have_rates_and_decays_of_their_own() {
+    let still = batch(&[&[1, 2, 3]], vec![vec![0]], &[0.0; 3]);
+    let seen = batch(&[&[1, 2, 3]], vec![vec![0]], &[1.0; 3]);
+    let group = |parameters: &str, rate, weight_decay| ParameterGroup {
+        parameters: parameters.to_string(),
+        rate,
+        weight_decay,
+    };
+    let groups =
+        vec![group("embedding", 0.0, None), group("norm", 1.0, Some(0.2)), group("blocks.1", 0.5, None)];
+    let adamw = AdamwOptions { weight_decay: 0.5, ..AdamwOptions::default() };
+    let schedule = Schedule { peak: 0.1, warmup: 0, final_part: 1.0, ..Schedule::default() };
+    let options = TrainingOptions { adamw, schedule, groups, ..options(1, 0.1) };
+    let values = |model: &LanguageModel| mathesis_language::training::parameters::values(model);
+    let before = values(&small(10, 16, 5));
+    let first = |data: &burn::tensor::TensorData| data.iter::<f64>().next().unwrap();
+    let after = values(&run(small(10, 16, 5), &options, &Same(still)).unwrap().model);
+    for (name, kept) in [
+        ("embedding.weight", 1.0),
+        ("blocks.1.mixer_norm.weight", 0.98),
+        ("blocks.0.mixer.Attention.key.Dense.weight", 0.95),
+        (KEY, 0.975),
+    ] {
+        let ratio = first(&after[name]) / first(&before[name]);
+        assert!((ratio - kept).abs() < 1e-6, "{name}: {ratio}");
+    }
+    // A first step is as long as the learning rate wherever there is a gradient.
+    let adamw = AdamwOptions { weight_decay: 0.0, ..adamw };
+    let options = TrainingOptions { adamw, ..options };
+    let after = values(&run(small(10, 16, 5), &options, &Same(seen)).unwrap().model);
+    assert_eq!(after["embedding.weight"], before["embedding.weight"]);
+    let moved = |name: &str| {
+        let pairs = after[name].iter::<f64>().zip(before[name].iter::<f64>());
+        pairs.map(|(after, before)| (after - before).abs()).fold(0.0, f64::max)
+    };
+    assert!((moved("head.Dense.weight") - 0.1).abs() < 1e-4);
+    assert!((moved(KEY) - 0.05).abs() < 1e-4);
+}
+
+#[test]
+fn places_that_do_not_count_need_no_logits() {
+    // The same loss with a fifth of the places left out of the head as with all of them in it.
+    let rows: [&[u32]; 2] = [&[1, 5, 2, 7, 7], &[3, 4, 9, 0, 2]];
+    let mut weights = [0.0; 10];
+    weights[1] = 0.5;
+    weights[7] = 2.0;
+    let few = batch(&rows, vec![vec![0], vec![0, 2]], &weights);
+    let device = Device::flex().autodiff();
+    let scored = few.scored(&device);
+    assert_eq!(scored.places.as_ref().map(|places| places.dims()), Some([2]));
+    let all = Targets { places: None, tokens: few.flat_targets(&device), weights: few.flat_weights(&device) };
+    // A head that is a matrix alone, and one with a transform before it.
+    for model in [small(10, 16, 5), both_sides(10, 16, 5, 2)] {
+        let model = mathesis_language::training::parameters::trainable(model, false);
+        let [few, all] = [scored.clone(), all.clone()].map(|targets| {
+            let loss = model.loss(few.inputs(&device), &few.documents, targets);
+            let value = loss.clone().into_scalar::<f64>();
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            (value, gradient_norms(&model, &gradients))
+        });
+        assert!((few.0 - all.0).abs() < 1e-6 * all.0 && few.0 > 0.0, "{} {}", few.0, all.0);
+        assert_eq!(few.1.len(), all.1.len());
+        for ((name, few), (_, all)) in few.1.iter().zip(&all.1) {
+            assert!((few - all).abs() < 1e-5 * (1.0 + all), "{name}: {few} {all}");
+        }
+    }
+    assert!(batch(&rows, vec![vec![0], vec![0]], &[1.0; 10]).scored(&device).places.is_none());
 }
 
 #[test]
@@ -256,12 +347,19 @@ fn wrong_options_are_refused() {
     let model = small(16, 8, 3);
     let refuse = |options: TrainingOptions| run(model.clone(), &options, &source).unwrap_err().to_string();
     let good = options(2, 1e-3);
-    assert!(refuse(TrainingOptions { steps: 0, ..good }).contains("`steps` is 0"));
-    assert!(refuse(TrainingOptions { clip: -1.0, ..good }).contains("`clip` is -1"));
+    assert!(refuse(TrainingOptions { steps: 0, ..good.clone() }).contains("`steps` is 0"));
+    assert!(refuse(TrainingOptions { clip: -1.0, ..good.clone() }).contains("`clip` is -1"));
+    assert!(refuse(TrainingOptions { replicas: 2, ..good.clone() }).contains("`replicas` is 2"));
     let schedule = Schedule { peak: f64::NAN, ..good.schedule };
-    assert!(refuse(TrainingOptions { schedule, ..good }).contains("`peak` is NaN"));
+    assert!(refuse(TrainingOptions { schedule, ..good.clone() }).contains("`peak` is NaN"));
     let adamw = AdamwOptions { beta_2: 1.0, ..good.adamw };
-    assert!(refuse(TrainingOptions { adamw, ..good }).contains("`beta-2` is 1"));
+    assert!(refuse(TrainingOptions { adamw, ..good.clone() }).contains("`beta-2` is 1"));
+    let group = |parameters: &str, rate| {
+        let group = ParameterGroup { parameters: parameters.to_string(), rate, weight_decay: None };
+        TrainingOptions { groups: vec![group], ..good.clone() }
+    };
+    assert!(refuse(group("norm", -1.0)).contains("`groups.rate` is -1"));
+    assert!(refuse(group("embeding", 1.0)).contains("`embedding`"));
     let small = small(15, 8, 3);
     let error = run(small, &good, &source).unwrap_err().to_string();
     assert_eq!(error, "the data have a vocabulary of 16 tokens, the model of 15");

@@ -124,12 +124,12 @@ fn another_training_is_refused_and_nothing_is_lost() {
     run(&path, "small", &short).unwrap();
     let before = std::fs::read(&path).unwrap();
     let refuse = |model: &str, options: TrainingOptions| run(&path, model, &options).unwrap_err().to_string();
-    assert!(refuse("large", short).contains("`model: small`"));
-    assert!(refuse("small", TrainingOptions { clip: 0.5, ..short }).contains("clip 1"));
-    assert!(refuse("small", TrainingOptions { steps: 2, ..short }).contains("3 steps"));
+    assert!(refuse("large", short.clone()).contains("`model: small`"));
+    assert!(refuse("small", TrainingOptions { clip: 0.5, ..short.clone() }).contains("clip 1"));
+    assert!(refuse("small", TrainingOptions { steps: 2, ..short.clone() }).contains("3 steps"));
     assert_eq!(std::fs::read(&path).unwrap(), before);
     // A longer training goes on.
-    let longer = run(&path, "small", &TrainingOptions { steps: 5, ..short }).unwrap();
+    let longer = run(&path, "small", &TrainingOptions { steps: 5, ..short.clone() }).unwrap();
     assert_eq!((longer.resumed_at, longer.records.len()), (3, 5));
     std::fs::write(&path, &before[..before.len() - 5]).unwrap();
     assert!(refuse("small", short).contains("no checkpoint"));
