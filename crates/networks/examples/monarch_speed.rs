@@ -9,7 +9,7 @@ use mathesis_algebra::product::{Threads, View, product_into};
 use mathesis_algebra::random::Sequence;
 use mathesis_networks::sequence::Documents;
 use mathesis_networks::sequence::attention::AttentionConfig;
-use mathesis_networks::sequence::linear::LinearKind;
+use mathesis_networks::sequence::linear::{DenseStorage, LinearKind};
 use mathesis_networks::sequence::monarch_mixer::MonarchMixerConfig;
 
 /// Vectors that are multiplied at once.
@@ -48,8 +48,8 @@ fn main() {
     let device = Device::flex();
     println!("\nlayers of width {WIDTH}, forwards");
     println!(
-        "{:>6} {:>6} {:>12} {:>12} {:>12} {:>12}",
-        "rows", "tokens", "attention", "both sides", "Monarch", "causal"
+        "{:>6} {:>6} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}",
+        "rows", "tokens", "attention", "both sides", "Monarch", "causal", "kept", "causal"
     );
     for (rows, time) in ROWS.into_iter().flat_map(|rows| TIMES.map(|time| (rows, time))) {
         let numbers: Vec<f32> = (0..rows * time * WIDTH).map(|_| random.normal() as f32).collect();
@@ -60,9 +60,13 @@ fn main() {
             let layer = config.init(WIDTH, LinearKind::Dense, 0.02, &mut random, &device);
             best(|| drop(black_box(layer.forward(input.clone(), &documents).into_data())))
         });
-        let mixers = [false, true].map(|causal| {
+        // As they learn, with filters made in every pass, and as they are used, with filters kept.
+        let mixers = [(false, false), (true, false), (false, true), (true, true)].map(|(causal, kept)| {
             let config = MonarchMixerConfig { causal, ..MonarchMixerConfig::new(time) };
-            let layer = config.init(WIDTH, LinearKind::Dense, 0.02, &mut random, &device);
+            let mut layer = config.init(WIDTH, LinearKind::Dense, 0.02, &mut random, &device);
+            if kept {
+                layer = layer.packed(DenseStorage::Kept).expect("finite weights");
+            }
             best(|| drop(black_box(layer.forward(input.clone(), &documents).into_data())))
         });
         print!("{rows:>6} {time:>6}");

@@ -252,11 +252,30 @@ impl ImplicitFilter {
 struct FilteredConvolution {
     filter: ImplicitFilter,
     direct: Param<Tensor<1>>,
+    /// For inference.
+    #[module(skip)]
+    made: Option<Kernels>,
+}
+
+/// The kernels of a convolution at all lags, `[longest, channels]`: of the past with the direct connection, and perhaps of the future.
+#[derive(Clone, Debug)]
+struct Kernels {
+    past: Tensor<2>,
+    future: Option<Tensor<2>>,
 }
 
 impl FilteredConvolution {
+    /// With kernels that are made once instead of in every pass.
+    fn with_kernels(self, longest: usize) -> Self {
+        let kernels = Kernels { past: self.kernel(longest), future: self.filter.future(longest) };
+        FilteredConvolution { made: Some(kernels), ..self }
+    }
+
     /// The kernel of the past at the first lags, with the direct connection at lag zero.
     fn kernel(&self, length: usize) -> Tensor<2> {
+        if let Some(kernels) = &self.made {
+            return first_lags(&kernels.past, length);
+        }
         let kernel = self.filter.past(length);
         let [length, channels] = kernel.dims();
         let direct: Tensor<2> = self.direct.val().unsqueeze();
@@ -269,8 +288,18 @@ impl FilteredConvolution {
 
     fn forward(&self, input: Tensor<3>, documents: &Documents) -> Tensor<3> {
         let longest = documents.longest();
-        long_convolution(input, self.kernel(longest), self.filter.future(longest), documents)
+        let future = match &self.made {
+            Some(kernels) => kernels.future.as_ref().map(|kernel| first_lags(kernel, longest)),
+            None => self.filter.future(longest),
+        };
+        long_convolution(input, self.kernel(longest), future, documents)
     }
+}
+
+fn first_lags(kernel: &Tensor<2>, length: usize) -> Tensor<2> {
+    let [longest, channels] = kernel.dims();
+    assert!(length <= longest, "a filter of {length} lags, at most {longest}");
+    if length == longest { kernel.clone() } else { kernel.clone().slice([0..length, 0..channels]) }
 }
 
 impl MonarchMixerConfig {
@@ -314,6 +343,7 @@ impl MonarchMixerConfig {
         let mut filtered = || FilteredConvolution {
             filter: self.filter.init(width, self.longest, self.causal, random, device),
             direct: normal([width], 1.0, random, device),
+            made: None,
         };
         MonarchMixer {
             input,
@@ -395,12 +425,19 @@ impl MonarchMixerState {
 }
 
 impl MonarchMixer {
-    /// The layer with packed weights where they are of few bits, and dense matrices as stated: for inference.
+    /// The layer with packed weights where they are of few bits, and dense matrices as stated: for inference. Its filters are made once,
+    /// for the longest sequence, and kept: what learns must make them anew in every pass.
     ///
     /// # Errors
     /// [`FormatError`] if a weight is not finite.
     pub fn packed(self, dense: DenseStorage) -> Result<Self, FormatError> {
-        Ok(MonarchMixer { input: self.input.packed(dense)?, output: self.output.packed(dense)?, ..self })
+        Ok(MonarchMixer {
+            input: self.input.packed(dense)?,
+            output: self.output.packed(dense)?,
+            gated: self.gated.with_kernels(self.longest),
+            residual: self.residual.map(|residual| residual.with_kernels(self.longest)),
+            ..self
+        })
     }
 
     /// The longest sequence.
@@ -659,6 +696,26 @@ mod tests {
         }
         assert_close(&values(Tensor::cat(parts, 1)), &whole, 1e-12);
         assert_eq!(state.select(&[1, 1, 0]).rows(), 3);
+    }
+
+    #[test]
+    fn kernels_made_once_are_those_of_every_pass() {
+        let device = Device::flex();
+        let mut random = Sequence::new(5);
+        for causal in [true, false] {
+            let mixer = mixer(causal, &mut random, &device);
+            let kept = mixer.clone().packed(DenseStorage::Kept).expect("finite weights");
+            for time in [1, 5, 12] {
+                let input: Tensor<3> = draw([2, time, WIDTH], &mut random, &device);
+                let documents = Documents::whole(2, time);
+                let given = values(kept.forward(input.clone(), &documents));
+                assert_close(&given, &values(mixer.forward(input.clone(), &documents)), 1e-12);
+                if causal {
+                    let mut state = kept.state(2, &device);
+                    assert_close(&values(kept.extend(input, &mut state)), &given, 1e-12);
+                }
+            }
+        }
     }
 
     #[test]
