@@ -9,7 +9,7 @@ use mathesis_reasoning::answers::{Equality, Language, Mode, Options, Verdict, ch
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, unreadable};
 
 /// How many lines, and how many bytes of them, are judged at once.
 const LINES: usize = 4096;
@@ -169,8 +169,7 @@ struct Counts {
 
 /// Judge a file block by block on all cores, in order. Lines that cannot be judged are named and left out.
 fn batch(path: &Path, output: Option<&Path>, options: &Options) -> Result<(), Failure> {
-    let file = File::open(path)
-        .map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))?;
+    let file = File::open(path).map_err(|error| Failure::input(unreadable(path, &error)))?;
     let mut lines = Lines { reader: BufReader::new(file), number: 0 };
     let mut counts = Counts::default();
     match output {

@@ -13,7 +13,7 @@ use mathesis_reasoning::decontamination::{
 };
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, absent};
 use crate::progress::{Monitor, listen_for_interrupts};
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
 use crate::run_folder::{RunFolder, check_output};
@@ -88,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         check_output(output)?;
     }
     if let Some(missing) = arguments.files.iter().find(|file| !file.is_file()) {
-        return Err(Failure::input(format!("there is no file {}", missing.display())));
+        return Err(Failure::input(absent("file", missing)));
     }
     let contents = fields(arguments.fields.as_deref());
     if arguments.overlap.is_empty() {

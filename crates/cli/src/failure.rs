@@ -71,6 +71,44 @@ impl Failure {
     }
 }
 
+/// Why a file cannot be read, in words; if there is none, with the one whose name is nearest.
+pub fn unreadable(path: impl AsRef<Path>, error: &std::io::Error) -> String {
+    let path = path.as_ref();
+    let nearest = match error.kind() {
+        std::io::ErrorKind::NotFound => nearest(path),
+        _ => String::new(),
+    };
+    format!("cannot read {}: {error}{nearest}", path.display())
+}
+
+/// That there is no such file or folder, in words, with the one whose name is nearest.
+pub fn absent(what: &str, path: &Path) -> String {
+    format!("there is no {what} {}{}", path.display(), nearest(path))
+}
+
+/// Names less alike than this are another's.
+const ALIKE: f64 = 0.8;
+
+/// "; the nearest is PATH", if beside the first part of the path that is missing something is called nearly like it.
+fn nearest(path: &Path) -> String {
+    let missing = path.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.exists()).last();
+    let Some((name, parent)) = missing.and_then(|part| Some((part.file_name()?, part.parent()?))) else {
+        return String::new();
+    };
+    let name = name.to_string_lossy();
+    let folder = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let alike = names.map(|other| (strsim::jaro_winkler(&other.to_string_lossy(), &name), other));
+    // Of two that are equally near, the first in the alphabet.
+    match alike
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)))
+    {
+        Some((_, other)) => format!("; the nearest is {}", parent.join(other).display()),
+        None => String::new(),
+    }
+}
+
 /// A span that lies in the text and covers at least one character where there is one. A table's span ends before its first
 /// key, so a long span is cut at its first line.
 fn visible(span: Range<usize>, text: &str) -> Range<usize> {
@@ -109,5 +147,35 @@ impl Diagnostic for Complaint {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let label = LabeledSpan::new_with_span(Some(self.label.clone()), self.span.clone());
         Some(Box::new(std::iter::once(label)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_file_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inside = |name: &str| folder.path().join(name);
+        std::fs::create_dir(inside("problems")).expect("a folder");
+        std::fs::write(inside("problems/poisson.toml"), "").expect("a file");
+        let told = |path: &Path| {
+            let error = std::fs::read(path).expect_err("no such file");
+            unreadable(path, &error)
+        };
+        let near = inside("problems/poison.toml");
+        let text = told(&near);
+        assert!(text.starts_with(&format!("cannot read {}: ", near.display())), "{text}");
+        assert!(
+            text.ends_with(&format!("; the nearest is {}", inside("problems/poisson.toml").display())),
+            "{text}"
+        );
+        let text = told(&inside("problem/poisson.toml"));
+        assert!(text.ends_with(&format!("; the nearest is {}", inside("problems").display())), "{text}");
+        assert!(!told(&inside("wave")).contains("nearest"));
+        // A folder is there, though it cannot be read as a file.
+        assert!(!told(&inside("problems")).contains("nearest"));
+        assert!(absent("file", &near).ends_with("poisson.toml"));
     }
 }

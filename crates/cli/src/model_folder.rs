@@ -8,7 +8,7 @@ use mathesis_language::folder::Checkpoint;
 use mathesis_language::text::Tokenizer;
 use mathesis_networks::sequence::arithmetic::Arithmetic;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, absent};
 
 /// A folder of the user's, or that of the built-in model, which is there until this is dropped.
 pub struct ModelFolder {
@@ -39,9 +39,9 @@ impl ModelFolder {
             return Ok(ModelFolder { path: built_in.folder().to_path_buf(), _built_in: Some(built_in) });
         }
         if !model.is_dir() {
-            let (model, name) = (model.display(), built_in::NAME);
+            let (absent, name) = (absent("folder", model), built_in::NAME);
             return Err(Failure::input(format!(
-                "there is no folder {model}; expected one with config.json and *.safetensors, or `{name}`"
+                "{absent}; expected one with config.json and *.safetensors, or `{name}`"
             )));
         }
         Ok(ModelFolder { path: model.to_path_buf(), _built_in: None })

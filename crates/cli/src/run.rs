@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, unreadable};
 use crate::outcome::Outcome;
 use crate::progress::listen_for_interrupts;
 use crate::record::{RunRecord, seconds, status_text};
@@ -41,8 +41,8 @@ impl RunArguments {
     /// [`Failure::Input`] if it cannot be read, or the run folder cannot be what is asked for.
     pub fn read(&self) -> Result<(String, String), Failure> {
         let file = self.file.display().to_string();
-        let text = std::fs::read_to_string(&self.file)
-            .map_err(|error| Failure::input(format!("cannot read {file}: {error}")))?;
+        let text =
+            std::fs::read_to_string(&self.file).map_err(|error| Failure::input(unreadable(&file, &error)))?;
         if let Some(folder) = &self.output {
             check_output(folder)?;
         }

@@ -26,7 +26,7 @@ use super::asking::{self, Watch, spent_json, stopped};
 use super::figures::{Bar, Page, Part, Section, Table, bars};
 use super::page::percent;
 use super::{Arguments, RunRecord, json_text};
-use crate::failure::Failure;
+use crate::failure::{Failure, unreadable};
 use crate::local_model::open;
 use crate::progress::listen_for_interrupts;
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
@@ -417,8 +417,7 @@ fn human(plan: &Plan, path: &Path) -> Result<Vec<Option<Judgement>>, Failure> {
         rest: serde_json::Map<String, Value>,
     }
     let file = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::input(format!("cannot read {file}: {error}")))?;
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::input(unreadable(path, &error)))?;
     let mut found = BTreeMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |message: String| Failure::input(format!("{file}:{}: {message}", number + 1));

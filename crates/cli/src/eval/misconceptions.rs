@@ -24,7 +24,7 @@ use super::asking::{self, spent_json};
 use super::figures::{Bar, Page, Part, Section, Table, bars};
 use super::page::percent;
 use super::{Arguments, RunRecord, json_text};
-use crate::failure::Failure;
+use crate::failure::{Failure, unreadable};
 use crate::local_model::open;
 use crate::progress::listen_for_interrupts;
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
@@ -260,8 +260,7 @@ fn replay(settings: &Settings, path: &Path) -> Result<Run, Failure> {
         };
         (Vec::new(), BTreeMap::from([(name, Judged { decisions, faults: Faults::default() })]))
     } else {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|error| Failure::input(unreadable(path, &error)))?;
         let transcripts = transcripts::read(&text)
             .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
         let judged = named(transcripts::judge(&transcripts, rules(settings)));
@@ -356,8 +355,8 @@ impl Run {
     fn review(&self, decisions: &[Decision], sheets: &str) -> Result<Option<ReviewRecord>, Failure> {
         let mut read = Vec::new();
         for path in sheets.split(',').map(str::trim).filter(|path| !path.is_empty()) {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Failure::input(format!("cannot read {path}: {error}")))?;
+            let text =
+                std::fs::read_to_string(path).map_err(|error| Failure::input(unreadable(path, &error)))?;
             let judgements =
                 read_sheet(&text, decisions).map_err(|error| Failure::input(format!("{path}: {error}")))?;
             read.push(judgements);

@@ -17,7 +17,7 @@ use super::asking::{self, spent_json};
 use super::figures::{Bar, Page, Part, Section, Table, bars};
 use super::page::percent;
 use super::{Arguments, RunRecord, json_text};
-use crate::failure::Failure;
+use crate::failure::{Failure, unreadable};
 use crate::local_model::open;
 use crate::progress::listen_for_interrupts;
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
@@ -155,8 +155,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn ratings(paths: &str) -> Result<Vec<rubric::Rating>, Failure> {
     let mut ratings = Vec::new();
     for path in paths.split(',').map(str::trim).filter(|path| !path.is_empty()) {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::input(format!("cannot read {path}: {error}")))?;
+        let text = std::fs::read_to_string(path).map_err(|error| Failure::input(unreadable(path, &error)))?;
         ratings.extend(read_sheet(&text).map_err(|error| Failure::input(format!("{path}: {error}")))?);
     }
     Ok(ratings)

@@ -54,7 +54,7 @@ use mathesis_reasoning::recipes::runner::{RunError, Runner, StageReport};
 use serde::{Deserialize, Serialize};
 
 use super::Arguments;
-use crate::failure::Failure;
+use crate::failure::{Failure, absent};
 use crate::local_model::open;
 use crate::progress::{Monitor, listen_for_interrupts};
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
@@ -170,7 +170,7 @@ pub fn run(text: &str, arguments: &Arguments) -> Result<(), Failure> {
         Archive::JsonLines(paths) => paths,
     } {
         if !path.is_file() {
-            return Err(wrong(format!("there is no file {}", path.display())));
+            return Err(wrong(absent("file", path)));
         }
     }
     let templates = Templates::read(&beside(&file.prompts, folder)).map_err(Failure::input)?;

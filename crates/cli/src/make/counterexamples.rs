@@ -11,7 +11,7 @@ use mathesis_reasoning::recipes::counterexamples::{
 use serde::{Deserialize, Serialize};
 
 use super::Arguments;
-use crate::failure::Failure;
+use crate::failure::{Failure, unreadable};
 use crate::local_model::open;
 use crate::progress::{Monitor, interrupted, listen_for_interrupts};
 use crate::record::now;
@@ -144,8 +144,7 @@ pub fn run(text: &str, arguments: &Arguments) -> Result<(), Failure> {
 /// The proofs of a file.
 fn read(path: &Path) -> Result<Vec<Proof>, Failure> {
     let file = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::input(format!("cannot read {file}: {error}")))?;
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::input(unreadable(path, &error)))?;
     let mut proofs: Vec<Proof> = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

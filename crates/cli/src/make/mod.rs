@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, unreadable};
 use crate::run_folder::check_output;
 
 const EXAMPLES: &str = "\
@@ -64,7 +64,7 @@ struct Head {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = arguments.file.display();
     let text = std::fs::read_to_string(&arguments.file)
-        .map_err(|error| Failure::input(format!("cannot read {file}: {error}")))?;
+        .map_err(|error| Failure::input(unreadable(&arguments.file, &error)))?;
     let head: Head = toml::from_str(&text).map_err(|error| Failure::input(format!("{file}: {error}")))?;
     let names: Vec<&str> = RECIPES.iter().map(|(name, _)| *name).collect();
     let Some((_, recipe)) = RECIPES.iter().find(|(name, _)| *name == head.recipe) else {

@@ -14,6 +14,8 @@ use mathesis_language::data::{Side, Source};
 use mathesis_language::text::Tokenizer;
 use serde::{Deserialize, Serialize};
 
+use crate::failure::absent;
+
 /// The token that ends documents, where a tokenizer is made.
 const END: &str = "<|end|>";
 /// The token that hides others, where a tokenizer is made.
@@ -258,7 +260,7 @@ impl DataPlan {
             DataPlan::Files(plan) => {
                 let listed = plan.files.iter().chain(&plan.validation_files).find(|path| missing(path));
                 match listed {
-                    Some(path) => Some(format!("there is no file {}", beside(path).display())),
+                    Some(path) => Some(absent("file", &beside(path))),
                     None if plan.files.is_empty() => Some("no files: expected at least one".to_string()),
                     None if !(0.0..1.0).contains(&plan.validation) => {
                         Some(format!("validation is {}: expected a part from 0 to below 1", plan.validation))

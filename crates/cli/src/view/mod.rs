@@ -10,7 +10,7 @@ mod server;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, unreadable};
 use answers::Library;
 
 const EXAMPLES: &str = "\
@@ -43,9 +43,7 @@ pub struct Arguments {
 /// Wrong input if the folder holds no run or the port is taken.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = &arguments.folder;
-    let root = folder
-        .canonicalize()
-        .map_err(|error| Failure::input(format!("cannot read {}: {error}", folder.display())))?;
+    let root = folder.canonicalize().map_err(|error| Failure::input(unreadable(folder, &error)))?;
     let runs = runs::list(&root).map_err(|error| Failure::file("read", folder, &error))?;
     if runs.is_empty() {
         return Err(Failure::input(format!(

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use super::Arguments;
 use crate::eval::page::table as html_table;
-use crate::failure::Failure;
+use crate::failure::{Failure, unreadable};
 use crate::local_model::open;
 use crate::record::{FileRecord, Machine, Versions, now, seconds};
 use crate::report::page::{STYLE, escape};
@@ -62,8 +62,7 @@ impl<'a> Run<'a> {
     fn template(&self, path: Option<&PathBuf>) -> Result<Option<(String, String)>, Failure> {
         let Some(path) = path else { return Ok(None) };
         let path = self.path(path);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| self.wrong(format!("cannot read {}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| self.wrong(unreadable(&path, &error)))?;
         Ok(Some((path.display().to_string(), text)))
     }
 

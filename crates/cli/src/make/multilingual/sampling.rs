@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::super::Arguments;
 use super::{Product, Run, head, json_lines, leave, row};
-use crate::failure::Failure;
+use crate::failure::{Failure, unreadable};
 use crate::progress::{Monitor, listen_for_interrupts};
 
 /// The recipe's file.
@@ -162,7 +162,7 @@ fn questions(run: &Run<'_>, settings: &Settings) -> Result<Vec<Translation>, Fai
     for language in languages {
         let path = folder.join(format!("{}.jsonl", language.code()));
         let text = std::fs::read_to_string(&path)
-            .map_err(|error| run.wrong(format!("translations: cannot read {}: {error}", path.display())))?;
+            .map_err(|error| run.wrong(format!("translations: {}", unreadable(&path, &error))))?;
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let question = serde_json::from_str(line)
                 .map_err(|error| Failure::input(format!("{}:{}: {error}", path.display(), number + 1)))?;

@@ -21,7 +21,7 @@ use serde_json::json;
 use super::super::Arguments;
 use super::{Product, Run, counted, head, json_lines, leave, row};
 use crate::eval::percent;
-use crate::failure::Failure;
+use crate::failure::{Failure, unreadable};
 use crate::progress::{Monitor, listen_for_interrupts};
 
 /// The recipe's file.
@@ -280,8 +280,7 @@ fn items(run: &Run<'_>, settings: &Settings) -> Result<(Vec<Item>, TestQuestions
 fn examples(run: &Run<'_>, file: Option<&Path>) -> Result<Vec<Example>, Failure> {
     let Some(file) = file else { return Ok(Vec::new()) };
     let path = run.path(file);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| run.wrong(format!("cannot read {}: {error}", path.display())))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| run.wrong(unreadable(&path, &error)))?;
     (text.lines().enumerate())
         .filter(|(_, line)| !line.trim().is_empty())
         .map(|(number, line)| {
