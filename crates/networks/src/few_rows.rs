@@ -5,19 +5,21 @@
 //! [`mathesis_algebra::few_rows`].
 //!
 //! A matrix may be kept in bfloat16 beside rows of single precision: then half the bytes are read, and the numbers are multiplied and
-//! added in single precision.
+//! added in single precision. On devices without kernels it is cast first.
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, DispatchTensor, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use half::bf16;
 use mathesis_algebra::few_rows::product_with_transposed;
 use mathesis_algebra::product::{View, product};
 use mathesis_algebra::real::Real;
 
-use crate::operation::{Array, ArrayGradients, SliceBackend, SliceKernels, SliceOperation, apply_to_two};
+use crate::operation::{
+    Array, ArrayGradients, SliceBackend, SliceKernels, SliceOperation, apply_to_two, has_kernels,
+};
 
 /// Rows up to which a matrix is read once; beyond them general products are faster.
 pub(crate) const FEW: usize = 16;
@@ -33,8 +35,10 @@ pub fn rows_times_transposed<const D: usize>(rows: Tensor<D>, matrix: Tensor<2>)
     let count: usize = dimensions[..D - 1].iter().product();
     dimensions[D - 1] = outputs;
     let mixed = rows.dtype() == DType::F32 && matrix.dtype() == DType::BF16;
+    let kernels = has_kernels(&rows.device());
+    let matrix = if mixed && !kernels { matrix.cast(DType::F32) } else { matrix };
     let (rows, matrix) = (rows.reshape([count, width]).into_dispatch(), matrix.into_dispatch());
-    let product: Tensor<2> = if mixed {
+    let product: Tensor<2> = if mixed && kernels {
         Tensor::from_dispatch(<Dispatch as HalfMatrixBackend>::product_with_half(rows, matrix))
     } else {
         apply_to_two(LinearProduct, [rows, matrix])
@@ -103,6 +107,11 @@ impl SliceOperation<2> for LinearProduct {
             of_matrix.then(|| product(gradient.transposed(), view(rows))),
         ]
     }
+
+    fn composition<const D: usize>(&self, [rows, matrix]: [DispatchTensor; 2]) -> Tensor<D> {
+        let (rows, matrix) = (Tensor::<2>::from_dispatch(rows), Tensor::<2>::from_dispatch(matrix));
+        Tensor::from_dispatch(rows.matmul(matrix.transpose()).into_dispatch())
+    }
 }
 
 fn view<T: Real>(array: Array<'_, T>) -> View<'_, T> {
@@ -115,6 +124,7 @@ mod tests {
     use mathesis_algebra::random::Sequence;
 
     use super::*;
+    use crate::sequence::testing::{assert_composition, draw};
 
     #[test]
     fn few_and_many_rows_are_the_products_of_burn() {
@@ -182,6 +192,17 @@ mod tests {
                 let difference = (given - expected).abs().max().into_scalar::<f32>();
                 assert!(difference < 1e-5, "{difference}");
             }
+        }
+    }
+
+    #[test]
+    fn the_composition_is_the_product() {
+        let (device, mut random) = (Device::flex(), Sequence::new(1));
+        for [count, width, outputs] in [[1, 1, 1], [1, 7, 3], [17, 5, 4]] {
+            let rows: Tensor<2> = draw([count, width], &mut random, &device);
+            let matrix: Tensor<2> = draw([outputs, width], &mut random, &device);
+            let operands = [rows.into_dispatch(), matrix.into_dispatch()];
+            assert_composition::<2, 2>(&LinearProduct, operands, 1e-13);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Differentiable operations that are written over slices: a forward pass and its gradients, for `f32` and `f64`.
 //!
-//! A [`SliceOperation`] knows nothing of tensors and backends; [`apply_to_two`], [`apply_to_three`] and [`apply_to_five`] make it one operation of burn
-//! with automatic derivatives of first order. It runs on the processor (`Flex`); half precision is computed in `f32`.
+//! The kernels of a [`SliceOperation`] know nothing of tensors and backends; [`apply_to_two`], [`apply_to_three`] and [`apply_to_five`] make them
+//! one operation of burn with automatic derivatives of first order, on the processor (`Flex`). On every other device ([`has_kernels`]) they
+//! compute its [`composition`](SliceOperation::composition) of burn's operations instead, which burn can differentiate. Half precision is
+//! computed in `f32` in both.
 
 use std::fmt::Debug;
 
@@ -11,8 +13,10 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, DispatchTensor, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{DType, Element, FloatDType, Tensor, TensorData};
+use burn::backend::{
+    Autodiff, Backend, Dispatch, DispatchDevice, DispatchTensor, Flex, TensorMetadata, backend_extension,
+};
+use burn::tensor::{DType, Device, Element, FloatDType, Tensor, TensorData};
 use mathesis_algebra::real::Real;
 
 /// An operand: values in row-major order.
@@ -43,30 +47,78 @@ pub trait SliceOperation<const N: usize>: Clone + Debug + Send + Sync + 'static 
         gradient: &[T],
         asked: [bool; N],
     ) -> ArrayGradients<T, N>;
+
+    /// The same function in burn's operations: the result, of rank `D`, of float tensors in single or double precision on any device.
+    fn composition<const D: usize>(&self, operands: [DispatchTensor; N]) -> Tensor<D>;
+}
+
+/// Whether the operations of this crate are kernels on a device, with derivatives or without; on others they are compositions of burn's
+/// operations.
+pub fn has_kernels(device: &Device) -> bool {
+    fn is_flex(device: &DispatchDevice) -> bool {
+        match device {
+            DispatchDevice::Flex(_) => true,
+            DispatchDevice::Autodiff(device) => is_flex(device),
+            // Others are there with cargo features alone.
+            #[allow(unreachable_patterns)]
+            _ => false,
+        }
+    }
+    is_flex(device.as_dispatch())
 }
 
 /// The operation on two tensors.
 pub fn apply_to_two<const D: usize>(
     operation: impl SliceOperation<2>,
-    [a, b]: [DispatchTensor; 2],
+    operands: [DispatchTensor; 2],
 ) -> Tensor<D> {
+    if !are_on_kernels(&operands) {
+        return composed(&operation, operands);
+    }
+    let [a, b] = operands;
     Tensor::from_dispatch(<Dispatch as SliceBackend>::apply_to_two(a, b, operation))
 }
 
 /// The operation on three tensors.
 pub fn apply_to_three<const D: usize>(
     operation: impl SliceOperation<3>,
-    [a, b, c]: [DispatchTensor; 3],
+    operands: [DispatchTensor; 3],
 ) -> Tensor<D> {
+    if !are_on_kernels(&operands) {
+        return composed(&operation, operands);
+    }
+    let [a, b, c] = operands;
     Tensor::from_dispatch(<Dispatch as SliceBackend>::apply_to_three(a, b, c, operation))
 }
 
 /// The operation on five tensors.
 pub fn apply_to_five<const D: usize>(
     operation: impl SliceOperation<5>,
-    [a, b, c, d, e]: [DispatchTensor; 5],
+    operands: [DispatchTensor; 5],
 ) -> Tensor<D> {
+    if !are_on_kernels(&operands) {
+        return composed(&operation, operands);
+    }
+    let [a, b, c, d, e] = operands;
     Tensor::from_dispatch(<Dispatch as SliceBackend>::apply_to_five(a, b, c, d, e, operation))
+}
+
+fn are_on_kernels(operands: &[DispatchTensor]) -> bool {
+    operands.first().is_some_and(|first| has_kernels(&Device::new(first.device())))
+}
+
+/// The composition, in single precision for what is in half.
+fn composed<const N: usize, const D: usize>(
+    operation: &impl SliceOperation<N>,
+    operands: [DispatchTensor; N],
+) -> Tensor<D> {
+    match operands[0].dtype() {
+        DType::F32 | DType::F64 => operation.composition(operands),
+        half => {
+            let wide = operands.map(|operand| Dispatch::float_cast(operand, FloatDType::F32));
+            operation.composition::<D>(wide).cast(half)
+        }
+    }
 }
 
 /// What a backend adds to burn's operations.

@@ -133,6 +133,11 @@ impl Expansion {
         self.coefficients.len()
     }
 
+    /// The coefficients c_α of the monomials, in their order.
+    pub fn coefficients(&self) -> &[f64] {
+        &self.coefficients
+    }
+
     /// The degree.
     pub fn degree(&self) -> usize {
         self.degree

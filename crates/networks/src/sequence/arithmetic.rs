@@ -3,7 +3,9 @@
 //! (Ma et al., "Efficient Arbitrary Precision Acceleration for Large Language Models on GPU Tensor Cores", 2025). The kernels are in
 //! [`mathesis_algebra::number_format`].
 //!
-//! What is computed is what hardware of that kind would give; on a processor it takes longer than 32 bits, but for packed bit planes.
+//! What is computed is what hardware of that kind would give; on a processor it takes longer than 32 bits, but for packed bit planes. On
+//! any device numbers are rounded, and products by L-Mul and of integers with scales taken, on the processor; the results are brought back to
+//! the device, where the other products are computed.
 //! Derivatives are straight-through: roundings count as the identity, and L-Mul as the exact product, with ordinary multiplications (the
 //! papers give no rule). Parameters stay in full precision while they are trained.
 //!
@@ -20,6 +22,7 @@ use std::sync::Arc;
 
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor, TensorData};
+use half::bf16;
 use mathesis_algebra::number_format::bipolar::{self, Activations, BitWidth, Quantiser, ScaleRule, Weights};
 use mathesis_algebra::number_format::float8::Overflow;
 use mathesis_algebra::number_format::l_mul::{self, Accumulation, Form, LMul, Side};
@@ -28,6 +31,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::few_rows::rows_times_transposed;
+use crate::operation::has_kernels;
 
 /// The arithmetic of products of matrices; in files a word as in the table of this module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,8 +222,14 @@ fn with_derivative<const D: usize, O>(
 
 /// Rounded to bfloat16, with the derivative of the identity.
 fn passing_bf16<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
-    let dtype = tensor.dtype();
-    let rounded = tensor.clone().detach().cast(DType::BF16).cast(dtype);
+    let rounded = if has_kernels(&tensor.device()) {
+        tensor.clone().detach().cast(DType::BF16).cast(tensor.dtype())
+    } else {
+        // Not every device has the format.
+        let values = numbers(&tensor).into_iter().map(|value| bf16::from_f32(value).to_f32());
+        let values = TensorData::new(values.collect::<Vec<f32>>(), tensor.dims());
+        Tensor::from_data(values, (&tensor.device(), tensor.dtype()))
+    };
     with_derivative(rounded, || tensor, |tensor| tensor)
 }
 

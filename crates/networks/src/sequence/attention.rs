@@ -8,16 +8,18 @@
 //!
 //! A token sees itself and what is before it in its document, with a window of `n` the `n - 1` tokens before it; in attention that is not
 //! causal it sees its whole document, as in BERT. Whole rows are read, forwards and backwards, by one operation on the projections as
-//! they stand ([`mathesis_algebra::softmax_attention`]), which keeps no weights.
+//! they stand ([`mathesis_algebra::softmax_attention`]), which keeps no weights. Without kernels the weights of all tokens for each other are
+//! kept for the derivative.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use burn::backend::DispatchTensor;
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, DType, Device, Tensor, TensorData, s};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, s};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
 use mathesis_algebra::real::Real;
@@ -28,6 +30,7 @@ use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
 
 use super::Documents;
 use super::arithmetic::Arithmetic;
+use super::blocks::indices;
 use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind};
 use super::rotary::{RotaryConfig, Rotation};
 
@@ -294,10 +297,7 @@ impl Attention {
         let (device, dtype) = (input.device(), input.dtype());
         let rotation = Rotation::new(&self.rotary, self.head_width, positions, time, &device, dtype);
         let (query, key, value) = self.projections(input, &rotation);
-        let hidden = seen.iter().flat_map(|seen| (0..time).map(|key| !seen.contains(&key)));
-        let shape = [seen.len() / time.max(1), 1, time, time];
-        let hidden = Tensor::from_data(TensorData::new(hidden.collect::<Vec<bool>>(), shape), &device);
-        let seen = self.attend(query, key, value, hidden);
+        let seen = self.attend(query, key, value, hidden(seen, time, time, &device));
         self.output.forward(self.merge(seen))
     }
 
@@ -365,26 +365,13 @@ impl Attention {
     ) -> Tensor<4> {
         let [batch, _, time, width] = query.dims();
         let hidden = hidden.expand([batch, self.heads, time, key.dims()[2]]);
-        let (key, value) = (self.for_all_heads(key), self.for_all_heads(value));
+        let [key, value] = [key, value].map(|shared| for_all_heads(shared, self.heads));
         if let Arithmetic::LMul { .. } = self.arithmetic {
             let product = |a, b| self.arithmetic.product_between_tokens(a, b);
             let scores = product(query, key.swap_dims(2, 3)).mul_scalar(1.0 / (width as f64).sqrt());
             return product(softmax(scores.mask_fill(hidden, f64::NEG_INFINITY), 3), value);
         }
         attention(query, key, value, Some(hidden), None, AttentionModuleOptions::default())
-    }
-
-    /// Keys or values of groups, repeated for each head.
-    fn for_all_heads(&self, shared: Tensor<4>) -> Tensor<4> {
-        let [batch, groups, time, width] = shared.dims();
-        let repeats = self.heads / groups;
-        if repeats == 1 {
-            return shared;
-        }
-        shared
-            .unsqueeze_dim::<5>(2)
-            .expand([batch, groups, repeats, time, width])
-            .reshape([batch, self.heads, time, width])
     }
 
     /// The last tokens of a row: keys and values are read where they are kept, if they can be.
@@ -403,22 +390,55 @@ impl Attention {
             }
             _ => {
                 let [keys, values] = row.seen();
-                let hidden = self.hidden_of_next(time, used, &query.device());
+                let seen: Vec<_> = (used - time..used).map(|at| self.first_seen(at)..at + 1).collect();
+                let hidden = hidden(&seen, time, used, &query.device());
                 self.attend(query, keys, values, hidden)
             }
         }
     }
-
-    /// The keys that are not seen by `time` queries that are the last of `keys` tokens, `[1, 1, time, keys]`.
-    fn hidden_of_next(&self, time: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
-        let hidden = (keys - time..keys).flat_map(|query| {
-            let first = self.first_seen(query);
-            (0..keys).map(move |key| key < first || key > query)
-        });
-        let data = TensorData::new(hidden.collect::<Vec<bool>>(), [1, 1, time, keys]);
-        Tensor::from_data(data, device)
-    }
 }
+
+/// Keys or values of groups, repeated for each head.
+fn for_all_heads(shared: Tensor<4>, heads: usize) -> Tensor<4> {
+    let [batch, groups, time, width] = shared.dims();
+    if groups == heads {
+        return shared;
+    }
+    shared
+        .unsqueeze_dim::<5>(2)
+        .expand([batch, groups, heads / groups, time, width])
+        .reshape([batch, heads, time, width])
+}
+
+/// The keys that are not among those that each query sees, `[rows, 1, time, keys]`, for ranges of all rows or of one that is like all.
+pub(super) fn hidden(seen: &[Range<usize>], time: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
+    let shape = [seen.len() / time.max(1), 1, time, keys];
+    let of_queries = |bound: fn(&Range<usize>) -> usize| {
+        let bounds: Vec<usize> = seen.iter().map(bound).collect();
+        indices(&bounds, device).reshape([shape[0], 1, time, 1]).expand(shape)
+    };
+    let keys = Tensor::<1, Int>::arange(0..keys as i64, device).reshape([1, 1, 1, keys]).expand(shape);
+    let before = keys.clone().lower(of_queries(|seen| seen.start));
+    before.bool_or(keys.greater_equal(of_queries(|seen| seen.end)))
+}
+
+/// What queries `[batch, heads, time, width]` see of keys and values of groups, `[batch, groups, keys, width]`, all but hidden ones: the
+/// composition of both operations.
+fn masked_attention(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    hidden: Tensor<4, Bool>,
+) -> Tensor<4> {
+    let [batch, heads, time, width] = query.dims();
+    let hidden = hidden.expand([batch, heads, time, key.dims()[2]]);
+    let [key, value] = [key, value].map(|shared| for_all_heads(shared, heads));
+    let scores = (query * (width as f64).sqrt().recip()).matmul(key.swap_dims(2, 3));
+    softmax(scores.mask_fill(hidden, HIDDEN), 3).matmul(value)
+}
+
+/// A score whose weight is zero beside that of any other: a number, as not every device computes with infinities.
+pub(super) const HIDDEN: f64 = -1e30;
 
 /// What the queries see, of queries `[batch, time, heads · width]`, and keys and values `[batch, time, groups · width]`, all not rotated yet.
 #[derive(Clone, Debug)]
@@ -456,6 +476,19 @@ impl SliceOperation<3> for WholeRows {
         let gradients = self.among(|setting| kernel::backward(setting, operands, seen.values, gradient));
         [gradients.queries, gradients.keys, gradients.values].map(Some)
     }
+
+    fn composition<const D: usize>(&self, operands: [DispatchTensor; 3]) -> Tensor<D> {
+        let [queries, keys, values] = operands.map(Tensor::<3>::from_dispatch);
+        let ([batch, time, wide], device) = (queries.dims(), queries.device());
+        let codes = [self.places.cosines.clone(), self.places.sines.clone()];
+        let rotation = Rotation::of_codes(codes, self.width, time, &device, queries.dtype());
+        let split = |rows: Tensor<3>, heads| rows.reshape([batch, time, heads, self.width]).swap_dims(1, 2);
+        let queries = rotation.apply(split(queries, self.heads));
+        let keys = rotation.apply(split(keys, self.groups));
+        let hidden = hidden(&self.places.seen, time, time, &device);
+        let seen = masked_attention(queries, keys, split(values, self.groups), hidden);
+        Tensor::from_dispatch(seen.swap_dims(1, 2).reshape([batch, time, wide]).into_dispatch())
+    }
 }
 
 /// What the next tokens see: queries `[1, heads, time, width]` of what is kept, `[groups, capacity, width]`, each of its range.
@@ -484,6 +517,17 @@ impl SliceOperation<3> for NextTokens {
         _: [bool; 3],
     ) -> ArrayGradients<T, 3> {
         unreachable!("it is taken on devices without derivatives alone")
+    }
+
+    fn composition<const D: usize>(&self, [queries, keys, values]: [DispatchTensor; 3]) -> Tensor<D> {
+        let queries = Tensor::<4>::from_dispatch(queries);
+        let first = self.seen.iter().map(|seen| seen.start).min().unwrap_or(0);
+        let end = self.seen.iter().map(|seen| seen.end).max().unwrap_or(0);
+        let [keys, values] = [keys, values]
+            .map(|kept| Tensor::<3>::from_dispatch(kept).narrow(1, first, end - first).unsqueeze_dim::<4>(0));
+        let seen: Vec<_> = self.seen.iter().map(|seen| seen.start - first..seen.end - first).collect();
+        let hidden = hidden(&seen, seen.len(), end - first, &queries.device());
+        Tensor::from_dispatch(masked_attention(queries, keys, values, hidden).into_dispatch())
     }
 }
 
@@ -543,7 +587,10 @@ fn both(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sequence::testing::{affine, assert_close, assert_gradients, double, draw, shaken, values};
+    use crate::sequence::testing::{
+        affine, assert_close, assert_composed_result, assert_composition, assert_gradients, double, draw,
+        shaken, values,
+    };
 
     const WIDTH: usize = 12;
 
@@ -745,6 +792,36 @@ mod tests {
             let layer = layer(&config, &device);
             let input: Tensor<3> = draw([1, 70, WIDTH], &mut random, &device);
             assert_gradients(&layer, input, |layer, input| layer.forward(input, &documents));
+        }
+    }
+
+    #[test]
+    fn the_compositions_are_the_operations() {
+        let (device, mut random) = (Device::flex(), Sequence::new(9));
+        let cases = [
+            Documents::whole(1, 1),
+            Documents::whole(2, 7),
+            Documents::new(5, vec![vec![0, 1, 3], vec![0]]).unwrap(),
+        ];
+        for config in configs() {
+            let layer = layer(&config, &device);
+            let Attention { heads, groups, head_width: width, .. } = layer;
+            for documents in &cases {
+                let [batch, time] = documents.shape();
+                let mut rows =
+                    |heads| -> Tensor<3> { draw([batch, time, heads * width], &mut random, &device) };
+                let operands = [heads, groups, groups].map(&mut rows).map(Tensor::into_dispatch);
+                let operation = WholeRows { heads, groups, width, places: layer.surroundings(documents).0 };
+                assert_composition::<3, 3>(&operation, operands, 1e-11);
+            }
+            for seen in [&[(4, 5)][..], &[(0, 9)], &[(2, 5), (2, 6), (4, 7)]] {
+                let seen: Vec<Range<usize>> = seen.iter().map(|&(start, end)| start..end).collect();
+                let queries: Tensor<4> = draw([1, heads, seen.len(), width], &mut random, &device);
+                let kept = [(); 2].map(|()| -> Tensor<3> { draw([groups, 11, width], &mut random, &device) });
+                let [keys, values] = kept.map(Tensor::into_dispatch);
+                let operands = [queries.into_dispatch(), keys, values];
+                assert_composed_result::<3, 4>(&NextTokens { groups, seen }, operands, 1e-12);
+            }
         }
     }
 }

@@ -2,18 +2,21 @@
 //! (2024). The equations of both passes are in [`mathesis_algebra::number_format::bit_linear`].
 //!
 //! In training the full-precision weights are kept and quantised anew in every pass. [`BitLinear::packed`] drops them for two bits a
-//! weight; the results stay the same, bit by bit.
+//! weight; the results stay the same, bit by bit. A packed layer computes on the processor: on another device its inputs are taken from
+//! there, and its results, which are the same to rounding then, brought back.
 
 use std::sync::Arc;
 
+use burn::backend::DispatchTensor;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::number_format::bit_linear::{self as kernel, forward_packed};
-use mathesis_algebra::number_format::ternary::TernaryMatrix;
+use mathesis_algebra::number_format::ternary::{SMALLEST_RANGE, TernaryMatrix};
 use mathesis_algebra::real::Real;
 
 use super::linear::constant;
+use super::rms_norm::composition;
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
 
 /// The ε that the fused layer of the public code is called with; its unfused layer has 1e-8.
@@ -132,6 +135,27 @@ impl SliceOperation<3> for Ternary {
             Err(_) => operands.map(|operand| Some(vec![T::nan(); operand.values.len()])),
         }
     }
+
+    /// Quantisers have the derivative of the identity.
+    fn composition<const D: usize>(&self, [input, gain, weights]: [DispatchTensor; 3]) -> Tensor<D> {
+        fn passing<const D: usize>(exact: Tensor<D>, quantised: Tensor<D>) -> Tensor<D> {
+            exact.clone() + (quantised - exact).detach()
+        }
+        let input = Tensor::<D>::from_dispatch(input);
+        let (gain, weights) = (Tensor::<1>::from_dispatch(gain), Tensor::<2>::from_dispatch(weights));
+        let smallest = f64::from(SMALLEST_RANGE);
+        let mut shape = input.dims();
+        let columns = shape[D - 1];
+        let rows = input.reshape([shape[..D - 1].iter().product(), columns]);
+        let normed = composition(rows, gain, self.epsilon);
+        let scale = normed.clone().abs().max_dim(1).clamp_min(smallest).recip() * 127.0;
+        let codes = (normed.clone() * scale.clone()).round().clamp(-128.0, 127.0);
+        let mean = weights.clone().abs().mean().clamp_min(smallest).unsqueeze();
+        let ternary = (weights.clone() / mean.clone()).round().clamp(-1.0, 1.0) * mean;
+        let product = passing(normed, codes / scale).matmul(passing(weights, ternary).transpose());
+        shape[D - 1] = product.dims()[1];
+        product.reshape(shape)
+    }
 }
 
 #[cfg(test)]
@@ -140,20 +164,7 @@ mod tests {
     use mathesis_algebra::random::Sequence;
 
     use super::*;
-    use crate::sequence::testing::{assert_close, draw, shaken, values};
-
-    /// The same layer in burn's own operations, with quantisers whose derivative is that of the identity.
-    fn straight_through(layer: &BitLinear, input: Tensor<3>) -> Tensor<3> {
-        let pass = |exact: Tensor<3>, rounded: Tensor<3>| exact.clone() + (rounded - exact).detach();
-        let norm = (input.clone().square().mean_dim(2) + layer.epsilon).sqrt();
-        let u = input / norm * layer.gain.val().unsqueeze();
-        let scale = u.clone().abs().max_dim(2).clamp_min(1e-5).recip() * 127.0;
-        let quantised = (u.clone() * scale.clone()).round().clamp(-128.0, 127.0) / scale;
-        let weight: Tensor<3> = layer.weight.as_ref().expect("full precision").val().unsqueeze();
-        let beta = weight.clone().abs().mean().clamp_min(1e-5).reshape([1, 1, 1]);
-        let ternary = (weight.clone() / beta.clone()).round().clamp(-1.0, 1.0) * beta;
-        pass(u, quantised).matmul(pass(weight, ternary).swap_dims(1, 2))
-    }
+    use crate::sequence::testing::{assert_composition, draw, shaken, values};
 
     fn layer(random: &mut Sequence, device: &Device) -> BitLinear {
         let weight = Param::from_tensor(draw([5, 7], random, device));
@@ -161,27 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn the_derivative_is_that_of_a_straight_through_reference() {
-        let device = Device::flex().autodiff();
-        let mut random = Sequence::new(3);
-        let layer = layer(&mut random, &device);
-        let input: Tensor<3> = draw([2, 3, 7], &mut random, &device).require_grad();
-        let direction: Tensor<3> = draw([2, 3, 5], &mut random, &device);
-        let results = |output: Tensor<3>| {
-            let output_values = values(output.clone());
-            let gradients = (output * direction.clone()).sum().backward();
-            let weight = layer.weight.as_ref().expect("full precision");
-            [
-                output_values,
-                values(input.grad(&gradients).expect("input")),
-                values(layer.gain.val().grad(&gradients).expect("gain")),
-                values(weight.val().grad(&gradients).expect("weight")),
-            ]
-        };
-        let found = results(layer.forward(input.clone()));
-        let expected = results(straight_through(&layer, input.clone()));
-        for (found, expected) in found.iter().zip(&expected) {
-            assert_close(found, expected, 1e-12);
+    fn the_composition_is_the_operation() {
+        let (device, mut random) = (Device::flex(), Sequence::new(3));
+        for [rows, inputs, outputs] in [[1, 1, 1], [1, 7, 5], [6, 40, 9]] {
+            let input: Tensor<3> = draw([1, rows, inputs], &mut random, &device);
+            let gain: Tensor<1> = draw([inputs], &mut random, &device);
+            let weights: Tensor<2> = draw([outputs, inputs], &mut random, &device);
+            let operands = [input.into_dispatch(), gain.into_dispatch(), weights.into_dispatch()];
+            assert_composition::<3, 3>(&Ternary { epsilon: 1e-6 }, operands, 1e-12);
         }
     }
 

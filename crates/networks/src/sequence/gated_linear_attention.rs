@@ -11,6 +11,7 @@
 //! compared with it: one gate for a head, the fixed decay of a retention network (Sun et al. 2023, without its rotation of queries and
 //! keys), or no gate at all.
 
+use burn::backend::DispatchTensor;
 use burn::module::{Module, Param};
 use burn::tensor::activation::{log_sigmoid, relu, silu};
 use burn::tensor::{Device, Tensor, TensorData, s};
@@ -21,7 +22,9 @@ use mathesis_algebra::real::Real;
 use serde::{Deserialize, Serialize};
 
 use super::Documents;
+use super::blocks::{Blocks, indices};
 use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind, normal};
+use super::linear_gated_recurrent_unit::composed_recurrence;
 use super::rms_norm::RmsNorm;
 use super::short_convolution::{extend_short_convolution, short_convolution};
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_five};
@@ -30,7 +33,8 @@ use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_five};
 /// state before each document `[documents, heads, K, V]`, zero if there is none. Gives the output `[batch, time, heads, V]` and the
 /// state after each document; both can be differentiated.
 ///
-/// Where a gate is above one (its log above zero), or a number is not finite, everything becomes NaN.
+/// Where a gate is above one (its log above zero), or a number is not finite, everything becomes NaN; the composition does not refuse
+/// gates above one.
 ///
 /// # Panics
 /// If the shapes do not fit each other.
@@ -128,7 +132,72 @@ impl SliceOperation<5> for Attention {
             Err(_) => operands.map(|operand| Some(vec![T::nan(); operand.values.len()])),
         }
     }
+
+    /// By blocks: pairs of tokens within one, and between them the recurrence of the states. Log gates are summed anew from every token
+    /// on, so that no exponential is of a difference, and none is above one.
+    fn composition<const D: usize>(&self, [q, k, v, g, state]: [DispatchTensor; 5]) -> Tensor<D> {
+        let [q, k, v, g, state] = [q, k, v, g, state].map(Tensor::<4>::from_dispatch);
+        let [batch, time, heads, key] = q.dims();
+        let (value, device, dtype) = (v.dims()[3], v.device(), v.dtype());
+        let documents = self.lengths.len();
+        let blocks = Blocks::new(&self.lengths, BLOCK);
+        let count = blocks.count();
+        if count == 0 {
+            return Tensor::from_dispatch(state.reshape([documents * heads * key * value]).into_dispatch());
+        }
+        let cut = |tokens: Tensor<4>| {
+            let channels = tokens.dims()[3];
+            let cut = blocks.cut(tokens.reshape([batch * time, heads * channels]));
+            cut.reshape([count, BLOCK, heads, channels])
+        };
+        let [q, k, v, g] = [q, k, v, g.clamp_min(FORGOTTEN)].map(cut);
+        let constant = |numbers: Vec<f32>, shape: [usize; 4]| {
+            Tensor::<4>::from_data(TensorData::new(numbers, shape), (&device, dtype))
+        };
+        let heads_first = |tensor: Tensor<4>| tensor.swap_dims(1, 2);
+
+        // [blocks, from, to, channels]: what is left, at a token, of the block's start, and of each token before.
+        let places = (0..=BLOCK).flat_map(|from| (0..BLOCK).map(move |to| f32::from(u8::from(to >= from))));
+        let summed = constant(places.collect(), [1, BLOCK + 1, BLOCK, 1]);
+        let g = g.reshape([count, 1, BLOCK, heads * key]);
+        let left = (g * summed).cumsum(2).exp();
+        let at_end = left.clone().narrow(2, BLOCK - 1, 1);
+        let from_start = left.clone().narrow(1, 0, 1).reshape([count, BLOCK, heads, key]);
+        let to_end = at_end.clone().narrow(1, 1, BLOCK).reshape([count, BLOCK, heads, key]);
+        let between = left.narrow(1, 1, BLOCK).reshape([count, BLOCK, BLOCK, heads, key]);
+
+        let pairs = q.clone().unsqueeze_dim::<5>(1) * k.clone().unsqueeze_dim(2) * between;
+        let scores = pairs.sum_dim(4).squeeze_dim::<4>(4).permute([0, 3, 2, 1]);
+        let seen = (0..BLOCK).flat_map(|to| (0..BLOCK).map(move |from| f32::from(u8::from(from <= to))));
+        let scores = scores * constant(seen.collect(), [1, 1, BLOCK, BLOCK]);
+        let within = scores.matmul(heads_first(v.clone()));
+
+        let added = heads_first(k * to_end).swap_dims(2, 3).matmul(heads_first(v));
+        let decays = at_end.narrow(1, 0, 1).reshape([count, heads * key, 1]);
+        let [state, added] = [(state, documents), (added, count)]
+            .map(|(states, count)| states.reshape([count, heads * key, value]));
+        let states = composed_recurrence(decays, added, state.clone(), blocks.of_documents());
+        let states = Tensor::cat(vec![state, states], 0);
+        // Where among these, those before documents and those after blocks, are those before each block and after each document.
+        let (mut before, mut after, mut next) = (Vec::new(), Vec::new(), documents);
+        for (document, &count) in blocks.of_documents().iter().enumerate() {
+            before.extend((0..count).map(|block| if block == 0 { document } else { next + block - 1 }));
+            after.push(if count == 0 { document } else { next + count - 1 });
+            next += count;
+        }
+        let before = states.clone().select(0, indices(&before, &device)).reshape([count, heads, key, value]);
+        let after = states.select(0, indices(&after, &device)).reshape([documents * heads * key * value]);
+        let output = (within + heads_first(q * from_start).matmul(before)) * self.scale;
+        let output = blocks.join(heads_first(output).reshape([count, BLOCK, heads * value]));
+        let output = output.reshape([batch * time * heads * value]);
+        Tensor::from_dispatch(Tensor::cat(vec![output, after], 0).into_dispatch())
+    }
 }
+
+/// Tokens of a block of the composition: as many as make the pairs within blocks and the states between them about equally many numbers.
+const BLOCK: usize = 16;
+/// A log gate whose exponential is zero in double precision.
+const FORGOTTEN: f64 = -1000.0;
 
 /// What decays the state.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -551,9 +620,7 @@ impl GatedLinearAttention {
 
 /// These rows of a state.
 pub(super) fn select_rows<const D: usize>(state: &Tensor<D>, rows: &[usize]) -> Tensor<D> {
-    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-    let count = rows.len();
-    state.clone().select(0, Tensor::from_data(TensorData::new(rows, [count]), &state.device()))
+    state.clone().select(0, indices(rows, &state.device()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A linear layer whose matrix is kept in 8 bits with a scale for each row, for inference; see
-//! [`mathesis_algebra::number_format::int8`].
+//! [`mathesis_algebra::number_format::int8`]. It is kept on the processor, and few rows are multiplied there whatever their device is; for
+//! many it is brought to the device in single precision.
 
 use std::sync::Arc;
 

@@ -12,9 +12,10 @@
 //! f ← b + (1 − b) f    y = (RMSNorm(x W_g) ∘ SiLU(h)) W_o
 //! ```
 
+use burn::backend::DispatchTensor;
 use burn::module::{Module, Param};
 use burn::tensor::activation::{sigmoid, silu, softmax};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, IndexingUpdateOp, Tensor, TensorData};
 use mathesis_algebra::linear_recurrence::{self as kernel, Form, Recurrence};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
@@ -22,6 +23,7 @@ use mathesis_algebra::real::Real;
 use serde::{Deserialize, Serialize};
 
 use super::Documents;
+use super::blocks::indices;
 use super::gated_linear_attention::{document_lengths, select_rows};
 use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind};
 use super::rms_norm::RmsNorm;
@@ -88,6 +90,67 @@ impl SliceOperation<3> for Scan {
             .expect("operands of the shapes that were asserted");
         [of.decays, of.inputs, of.initial_state].map(Some)
     }
+
+    fn composition<const D: usize>(&self, [decays, inputs, state]: [DispatchTensor; 3]) -> Tensor<D> {
+        let inputs = Tensor::<3>::from_dispatch(inputs);
+        let (shape, channels) = (inputs.dims(), inputs.dims()[2]);
+        let rows = |rows: Tensor<3>| rows.reshape([shape[0] * shape[1], channels, 1]);
+        let decays = rows(Tensor::from_dispatch(decays));
+        let state = Tensor::<2>::from_dispatch(state).unsqueeze_dim(2);
+        let states = composed_recurrence(decays, rows(inputs), state, &self.lengths);
+        Tensor::from_dispatch(states.reshape(shape).into_dispatch())
+    }
+}
+
+/// `h_t = f_t h_{t−1} + i_t` in burn's operations, for decays `[tokens, channels, 1]` and inputs `[tokens, channels, width]` of documents
+/// that follow each other, and the states before each, `[documents, channels, width]`.
+///
+/// A step is the pair `(f, i)`, two that follow each other are one, `(f₂ f₁, i₂ + f₂ i₁)`, and the pairs of 1, 2, 4, … steps are
+/// made one from the other: Hillis and Steele, "Data Parallel Algorithms" (1986).
+pub(super) fn composed_recurrence(
+    decays: Tensor<3>,
+    inputs: Tensor<3>,
+    state: Tensor<3>,
+    lengths: &[usize],
+) -> Tensor<3> {
+    let (tokens, device) = (inputs.dims()[0], inputs.device());
+    if tokens == 0 {
+        return inputs;
+    }
+    // A document's first step takes its state in and nothing of what is before.
+    let (mut documents, mut starts, mut start) = (Vec::new(), Vec::new(), 0);
+    for (document, &length) in lengths.iter().enumerate().filter(|(_, length)| **length > 0) {
+        documents.push(document);
+        starts.push(start);
+        start += length;
+    }
+    let mut going_on = vec![1.0_f32; tokens];
+    starts.iter().for_each(|&start| going_on[start] = 0.0);
+    let going_on = TensorData::new(going_on, [tokens, 1, 1]);
+    let going_on = Tensor::<3>::from_data(going_on, (&device, decays.dtype()));
+    let (documents, starts) = (indices(&documents, &device), indices(&starts, &device));
+    let first = decays.clone().select(0, starts.clone()) * state.select(0, documents);
+    let mut inputs = inputs.select_assign(0, starts, first, IndexingUpdateOp::Add);
+    let mut decays = decays * going_on;
+
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let mut steps = 1;
+    while steps < longest {
+        inputs = inputs.clone() + decays.clone() * delayed(inputs, steps);
+        // Those of the last round are of no use.
+        if 2 * steps < longest {
+            decays = decays.clone() * delayed(decays, steps);
+        }
+        steps *= 2;
+    }
+    inputs
+}
+
+/// What was so many times before, zeros where nothing was.
+fn delayed(times: Tensor<3>, by: usize) -> Tensor<3> {
+    let [count, channels, width] = times.dims();
+    let nothing = Tensor::zeros([by, channels, width], (&times.device(), times.dtype()));
+    Tensor::cat(vec![nothing, times.narrow(0, 0, count - by)], 0)
 }
 
 /// Which equations the layer has.
@@ -320,7 +383,9 @@ mod tests {
     use burn::tensor::s;
 
     use super::*;
-    use crate::sequence::testing::{affine, assert_close, assert_gradients, double, draw, shaken, values};
+    use crate::sequence::testing::{
+        affine, assert_close, assert_composition, assert_gradients, double, draw, shaken, values,
+    };
 
     fn layer(
         variant: Variant,
@@ -434,5 +499,20 @@ mod tests {
         );
         let gradients = bounds.of_layer(2).expect("a bound").sum().backward();
         assert!(bounds.logits.val().grad(&gradients).is_some());
+    }
+
+    #[test]
+    fn the_composition_is_the_operation() {
+        let (device, mut random) = (Device::flex(), Sequence::new(7));
+        for (rows, lengths) in
+            [(1, vec![1]), (2, vec![1, 6, 2, 5]), (1, vec![3]), (1, vec![16]), (2, vec![1; 4])]
+        {
+            let time = lengths.iter().sum::<usize>() / rows;
+            let decays: Tensor<3> = sigmoid(draw([rows, time, 3], &mut random, &device));
+            let inputs: Tensor<3> = draw([rows, time, 3], &mut random, &device);
+            let state: Tensor<2> = draw([lengths.len(), 3], &mut random, &device);
+            let operands = [decays.into_dispatch(), inputs.into_dispatch(), state.into_dispatch()];
+            assert_composition::<3, 3>(&Scan { lengths }, operands, 1e-12);
+        }
     }
 }

@@ -8,11 +8,17 @@
 //! - `extend(input, &mut state)`: the next times of one document per row, one or many, from the state that earlier calls
 //!   left; a state of its own type, made by `state(batch, device)`;
 //! - a plain reference in `f64` that the tests compare with.
+//!
+//! On the processor (`Flex`) what is no operation of burn is a kernel; on every other device it is a composition of burn's operations
+//! (see [`operation`](crate::operation)), which tests compare with the kernel. Packed layers for inference, products in an
+//! [`arithmetic`] of their own, and the steps of [`tensor_attention`] are computed on the processor whatever the device is, and their results
+//! brought back to it.
 
 pub mod arithmetic;
 pub mod attention;
 pub mod bit_linear;
 pub mod block_diagonal;
+mod blocks;
 pub mod gated_linear_attention;
 pub mod geglu;
 pub mod int8_linear;
@@ -27,7 +33,7 @@ pub mod sine;
 pub mod swiglu;
 pub mod tensor_attention;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 

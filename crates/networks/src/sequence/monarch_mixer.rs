@@ -12,6 +12,7 @@
 //! `[t/(L−1), cos(2π f_i t/L), −sin(2π f_i t/L)]`, times the window `exp(−|δ_c| t/(L−1))`. Shorter sequences use its first lags; longer ones
 //! are refused. What the text of the paper shows differs: a learned kernel in the transformed domain without gates.
 
+use burn::backend::DispatchTensor;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use mathesis_algebra::long_convolution::LongConvolution;
@@ -21,6 +22,7 @@ use mathesis_algebra::real::Real;
 use serde::{Deserialize, Serialize};
 
 use super::Documents;
+use super::blocks::{Blocks, indices};
 use super::gated_linear_attention::document_lengths;
 use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind, constant, normal};
 use super::short_convolution::short_convolution;
@@ -84,7 +86,67 @@ impl SliceOperation<3> for Convolve {
         let of = of.expect("operands of the shapes that were asserted");
         [Some(of.input), Some(of.past), Some(of.future.unwrap_or_default())]
     }
+
+    /// One product for each channel, of the Toeplitz matrices of all lags between two blocks with the blocks that are so far apart.
+    fn composition<const D: usize>(&self, [input, past, future]: [DispatchTensor; 3]) -> Tensor<D> {
+        let input = Tensor::<3>::from_dispatch(input);
+        let (past, future) = (Tensor::<2>::from_dispatch(past), Tensor::<2>::from_dispatch(future));
+        let (shape, [length, channels]) = (input.dims(), past.dims());
+        let (device, dtype) = (input.device(), input.dtype());
+        let longest = self.lengths.iter().copied().max().unwrap_or(0);
+        if longest == 0 {
+            return Tensor::from_dispatch(input.into_dispatch());
+        }
+        let size = longest.min(BLOCK);
+        let blocks = Blocks::new(&self.lengths, size);
+        // A block that comes so many later than what it sees; earlier, if it sees what comes.
+        let most = longest.div_ceil(size) as isize - 1;
+        let least = if self.causal { 0 } else { -most };
+        let distances = (most - least + 1) as usize;
+
+        let lags = (0..size as isize).flat_map(|to| {
+            (least..=most).flat_map(move |distance| {
+                (0..size as isize).map(move |from| distance * size as isize + to - from)
+            })
+        });
+        let nothing = if self.causal { length } else { 2 * length };
+        let place = |lag: isize| match usize::try_from(lag) {
+            Ok(lag) if lag < length => lag,
+            Err(_) if !self.causal && lag.unsigned_abs() <= length => length + lag.unsigned_abs() - 1,
+            _ => nothing,
+        };
+        let lags: Vec<usize> = lags.map(place).collect();
+        let zeros = Tensor::zeros([1, channels], (&device, dtype));
+        let kernels = if self.causal { vec![past, zeros] } else { vec![past, future, zeros] };
+        let matrices = Tensor::cat(kernels, 0).select(0, indices(&lags, &device)).transpose();
+        let matrices = matrices.reshape([channels, size, distances * size]);
+
+        let count = blocks.count();
+        let mut seen = vec![count; distances * count];
+        let mut first = 0;
+        for &of_document in blocks.of_documents() {
+            let own = first..first + of_document;
+            for (place, distance) in (least..=most).enumerate() {
+                for block in own.clone() {
+                    let from = block.checked_add_signed(-distance).filter(|from| own.contains(from));
+                    seen[place * count + block] = from.unwrap_or(count);
+                }
+            }
+            first = own.end;
+        }
+        let cut = blocks.cut(input.reshape([shape[0] * shape[1], channels]));
+        let zeros = Tensor::zeros([1, size, channels], (&device, dtype));
+        let seen = Tensor::cat(vec![cut, zeros], 0).select(0, indices(&seen, &device));
+        let seen = seen.reshape([distances, count, size, channels]).permute([3, 0, 2, 1]);
+        let seen = seen.reshape([channels, distances * size, count]);
+        let output = blocks.join(matrices.matmul(seen).permute([2, 1, 0]));
+        Tensor::from_dispatch(output.reshape(shape).into_dispatch())
+    }
 }
+
+/// Tokens of a block of the composition: with kernels of a thousand lags the matrices and the blocks that they are multiplied with are then
+/// of like size.
+const BLOCK: usize = 64;
 
 /// The shape of the mixer. The defaults beside the length are those of the public code.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -562,7 +624,9 @@ mod tests {
     use burn::tensor::s;
 
     use super::*;
-    use crate::sequence::testing::{affine, assert_close, assert_gradients, double, draw, shaken, values};
+    use crate::sequence::testing::{
+        affine, assert_close, assert_composition, assert_gradients, double, draw, shaken, values,
+    };
 
     const WIDTH: usize = 3;
 
@@ -740,6 +804,22 @@ mod tests {
                 mixer.forward(Tensor::cat(vec![rows[row].clone(), own], 1), &Documents::whole(1, time + 3));
             let expected = values(whole.slice(s![.., time.., ..]));
             assert_close(&values(given.clone().slice(s![place..place + 1, .., ..])), &expected, 1e-12);
+        }
+    }
+
+    #[test]
+    fn the_composition_is_the_operation() {
+        let (device, mut random) = (Device::flex(), Sequence::new(5));
+        for (rows, lengths) in [(1, vec![1]), (2, vec![2, 5, 1, 6]), (1, vec![150, 20, 64]), (1, vec![65])] {
+            for causal in [true, false] {
+                let all = lengths.iter().sum::<usize>();
+                let longest = lengths.iter().copied().max().unwrap() + 1;
+                let input: Tensor<3> = draw([rows, all / rows, 2], &mut random, &device);
+                let past: Tensor<2> = draw([longest, 2], &mut random, &device);
+                let future: Tensor<2> = draw([if causal { 0 } else { longest }, 2], &mut random, &device);
+                let operands = [input.into_dispatch(), past.into_dispatch(), future.into_dispatch()];
+                assert_composition::<3, 3>(&Convolve { lengths: lengths.clone(), causal }, operands, 1e-11);
+            }
         }
     }
 }

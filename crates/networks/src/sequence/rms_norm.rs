@@ -4,6 +4,7 @@
 //! before they are multiplied by `w`, as the programs of published models do; other numbers in one operation ([`normalised`]). With
 //! `r = 1 / √(mean(x²) + ε)` and the gradient `g` of `y` those of `x` and `w` are `r (w ∘ g) − x r³ mean(x ∘ w ∘ g)` and `Σ r g ∘ x` over all rows.
 
+use burn::backend::DispatchTensor;
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor};
 use mathesis_algebra::real::{Real, inner_product, vectorised};
@@ -139,6 +140,10 @@ impl SliceOperation<2> for Normalise {
         }
         [Some(of_input), Some(total)]
     }
+
+    fn composition<const D: usize>(&self, [input, weight]: [DispatchTensor; 2]) -> Tensor<D> {
+        composition(Tensor::from_dispatch(input), Tensor::from_dispatch(weight), self.epsilon)
+    }
 }
 
 #[cfg(test)]
@@ -146,7 +151,9 @@ mod tests {
     use mathesis_algebra::random::Sequence;
 
     use super::*;
-    use crate::sequence::testing::{assert_close, assert_gradients, double, draw, values};
+    use crate::sequence::testing::{
+        assert_close, assert_composition, assert_gradients, double, draw, values,
+    };
 
     #[test]
     fn rows_are_divided_by_their_root_mean_square() {
@@ -200,6 +207,17 @@ mod tests {
             for (given, expected) in derived(normalised).iter().zip(&derived(composition)) {
                 assert_close(given, expected, 1e-4);
             }
+        }
+    }
+
+    #[test]
+    fn the_composition_is_the_operation_in_double_precision() {
+        let (device, mut random) = (Device::flex(), Sequence::new(4));
+        for [batch, time, width] in [[1, 1, 1], [2, 3, 5]] {
+            let input: Tensor<3> = draw([batch, time, width], &mut random, &device);
+            let weight: Tensor<1> = draw([width], &mut random, &device);
+            let operands = [input.into_dispatch(), weight.into_dispatch()];
+            assert_composition::<2, 3>(&Normalise { epsilon: 1e-3 }, operands, 1e-13);
         }
     }
 }

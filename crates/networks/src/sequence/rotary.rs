@@ -184,9 +184,22 @@ impl Rotation {
         dtype: DType,
     ) -> Self {
         let (cosines, sines) = config.codes(width, positions);
-        let shape = [positions.len() / time.max(1), 1, time, width / 2];
-        let tensor = |codes| Tensor::from_data(TensorData::new(codes, shape), (device, dtype));
-        Rotation { cosines: tensor(cosines), sines: tensor(sines) }
+        Rotation::of_codes([cosines, sines], width, time, device, dtype)
+    }
+
+    /// The same by cosines and sines of [`RotaryConfig::codes`].
+    pub(super) fn of_codes(
+        codes: [Vec<f32>; 2],
+        width: usize,
+        time: usize,
+        device: &Device,
+        dtype: DType,
+    ) -> Self {
+        let rows = codes[0].len() / (time * width / 2).max(1);
+        let tensor =
+            |codes| Tensor::from_data(TensorData::new(codes, [rows, 1, time, width / 2]), (device, dtype));
+        let [cosines, sines] = codes.map(tensor);
+        Rotation { cosines, sines }
     }
 
     /// Rotated `[batch, heads, time, width]`.

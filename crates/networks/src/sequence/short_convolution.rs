@@ -4,7 +4,8 @@
 //! `y_t = Σ_{lag < K} w_lag ∘ x_{t − lag}`, without what is before the document. With the gradient `g` of `y` those of `x` and `w` are
 //! `Σ_lag w_lag ∘ g_{t + lag}`, within the document, and `Σ_t g_t ∘ x_{t − lag}`.
 
-use burn::tensor::{Tensor, s};
+use burn::backend::DispatchTensor;
+use burn::tensor::{Tensor, TensorData, s};
 use mathesis_algebra::real::{Real, vectorised};
 use rayon::prelude::*;
 
@@ -117,6 +118,28 @@ impl SliceOperation<2> for Convolve {
         }
         [Some(of_input), Some(total)]
     }
+
+    /// Lag by lag, over the tokens of all documents as one row.
+    fn composition<const D: usize>(&self, [input, taps]: [DispatchTensor; 2]) -> Tensor<D> {
+        let (input, taps) = (Tensor::<3>::from_dispatch(input), Tensor::<2>::from_dispatch(taps));
+        let (shape, [lags, channels]) = (input.dims(), taps.dims());
+        let (device, dtype) = (input.device(), input.dtype());
+        let tokens = shape[0] * shape[1];
+        let rows = input.reshape([tokens, channels]);
+        let positions =
+            self.bounds().into_iter().enumerate().map(|(token, [start, _])| (token - start) as f32);
+        let positions = TensorData::new(positions.collect::<Vec<f32>>(), [tokens, 1]);
+        let positions = Tensor::<2>::from_data(positions, (&device, dtype));
+        let longest = self.lengths.iter().copied().max().unwrap_or(0);
+        let mut output = rows.clone() * taps.clone().narrow(0, 0, 1);
+        for lag in 1..lags.min(longest) {
+            let nothing = Tensor::zeros([lag, channels], (&device, dtype));
+            let delayed = Tensor::cat(vec![nothing, rows.clone().narrow(0, 0, tokens - lag)], 0);
+            let outside = positions.clone().lower_elem(lag as f64).expand([tokens, channels]);
+            output = output + delayed.mask_fill(outside, 0.0) * taps.clone().narrow(0, lag, 1);
+        }
+        Tensor::from_dispatch(output.reshape(shape).into_dispatch())
+    }
 }
 
 /// `sum += a ∘ b`.
@@ -138,7 +161,7 @@ mod tests {
     use mathesis_algebra::random::Sequence;
 
     use super::*;
-    use crate::sequence::testing::{assert_close, assert_gradients, draw, values};
+    use crate::sequence::testing::{assert_close, assert_composition, assert_gradients, draw, values};
 
     #[derive(Module, Debug)]
     struct Layer {
@@ -195,6 +218,20 @@ mod tests {
                 (recent, from) = (after, from + piece);
             }
             assert_close(&values(Tensor::cat(parts, 1)), &values(whole), 1e-13);
+        }
+    }
+
+    #[test]
+    fn the_composition_is_the_operation() {
+        let (device, mut random) = (Device::flex(), Sequence::new(3));
+        for (rows, lengths) in [(1, vec![1]), (2, vec![2, 5, 7]), (1, vec![1, 1, 3])] {
+            for taps in [1, 2, 4] {
+                let time = lengths.iter().sum::<usize>() / rows;
+                let input: Tensor<3> = draw([rows, time, 3], &mut random, &device);
+                let taps: Tensor<2> = draw([taps, 3], &mut random, &device);
+                let operands = [input.into_dispatch(), taps.into_dispatch()];
+                assert_composition::<2, 3>(&Convolve { lengths: lengths.clone() }, operands, 1e-13);
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The two functions of implicit filters that are not products, on all threads and in vectors: sines of scaled inputs, and the window that
 //! decays along the lags. Number by number through the system's library they would take longer than everything else in a filter.
 
-use burn::tensor::Tensor;
+use burn::backend::DispatchTensor;
+use burn::tensor::{Tensor, TensorData};
 use mathesis_algebra::real::{Real, vectorised};
 use rayon::prelude::*;
 
@@ -105,6 +106,10 @@ impl SliceOperation<2> for Sine {
         });
         [of_rows, of_factors]
     }
+
+    fn composition<const D: usize>(&self, [rows, factors]: [DispatchTensor; 2]) -> Tensor<D> {
+        (Tensor::from_dispatch(rows) * Tensor::<1>::from_dispatch(factors).unsqueeze()).sin()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -152,14 +157,24 @@ impl SliceOperation<2> for Decay {
     ) -> ArrayGradients<T, 2> {
         [of_rows.then(|| self.of(gradient, decays.values)), None]
     }
+
+    fn composition<const D: usize>(&self, [rows, decays]: [DispatchTensor; 2]) -> Tensor<D> {
+        let (rows, decays) = (Tensor::<2>::from_dispatch(rows), Tensor::<1>::from_dispatch(decays));
+        let lags = rows.dims()[0];
+        let times = (0..lags).map(|lag| -self.step * lag as f64).collect::<Vec<f64>>();
+        let times = TensorData::new(times, [lags, 1]);
+        let times = Tensor::<2>::from_data(times, (&rows.device(), rows.dtype()));
+        Tensor::from_dispatch((rows * (times * decays.unsqueeze()).exp()).into_dispatch())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{DType, Device, TensorData};
+    use burn::tensor::{DType, Device};
     use mathesis_algebra::random::Sequence;
 
     use super::*;
+    use crate::sequence::testing::assert_composition;
 
     fn normals(random: &mut Sequence, shape: [usize; 2], scale: f64, device: &Device) -> Tensor<2> {
         let numbers: Vec<f64> = (0..shape[0] * shape[1]).map(|_| scale * random.normal()).collect();
@@ -219,6 +234,19 @@ mod tests {
         );
         for (given, angle) in given.into_data().iter::<f32>().zip(&angles) {
             assert!((f64::from(given) - f64::from(*angle).sin()).abs() < 2e-7, "{given} at {angle}");
+        }
+    }
+
+    #[test]
+    fn the_compositions_are_the_operations() {
+        let (device, mut random) = (Device::flex(), Sequence::new(2));
+        for [rows, width] in [[1, 1], [70, 5]] {
+            let operands = |random: &mut Sequence| {
+                let factors = normals(random, [1, width], 2.0, &device).abs().reshape([width]);
+                [normals(random, [rows, width], 1.0, &device).into_dispatch(), factors.into_dispatch()]
+            };
+            assert_composition::<2, 2>(&Sine, operands(&mut random), 1e-11);
+            assert_composition::<2, 2>(&Decay { step: 0.3 }, operands(&mut random), 1e-11);
         }
     }
 }

@@ -8,7 +8,9 @@
 //! [`gated`], the product in the middle, is one operation in one pass. With `s = σ(g)` its derivatives are `u s (1 + g (1 − s))` by the gate
 //! `g` and `g s` by the other factor `u`.
 
+use burn::backend::DispatchTensor;
 use burn::module::Module;
+use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
@@ -183,6 +185,11 @@ impl SliceOperation<2> for Gated {
         );
         [Some(of_gate), Some(of_factor)]
     }
+
+    fn composition<const D: usize>(&self, operands: [DispatchTensor; 2]) -> Tensor<D> {
+        let [gate, factor] = operands.map(Tensor::from_dispatch);
+        silu(gate) * factor
+    }
 }
 
 /// Of the number of smaller exponential, so that nothing overflows.
@@ -195,7 +202,9 @@ fn sigmoid<T: Real>(x: T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sequence::testing::{affine, assert_close, assert_gradients, double, draw, shaken, values};
+    use crate::sequence::testing::{
+        affine, assert_close, assert_composition, assert_gradients, double, draw, shaken, values,
+    };
 
     #[test]
     fn the_layer_is_its_equation_and_its_gradients_are_right() {
@@ -269,6 +278,15 @@ mod tests {
         let expected = derived(|gate, factor| burn::tensor::activation::silu(gate) * factor);
         for (given, expected) in derived(gated).iter().zip(&expected) {
             assert_close(given, expected, 1e-5);
+        }
+    }
+
+    #[test]
+    fn the_composition_is_the_operation() {
+        let mut random = Sequence::new(5);
+        for shape in [[1, 1], [3, 7]] {
+            let operands = [(); 2].map(|()| draw(shape, &mut random, &Device::flex()) * 3.0);
+            assert_composition::<2, 2>(&Gated, operands.map(Tensor::into_dispatch), 1e-13);
         }
     }
 }

@@ -13,7 +13,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use burn::backend::DispatchTensor;
 use burn::module::Module;
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use mathesis_algebra::number_format::FormatError;
 use mathesis_algebra::random::Sequence;
@@ -25,6 +27,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Documents;
+use super::attention::{HIDDEN, hidden};
 use super::gated_linear_attention::document_lengths;
 use super::linear::{DenseStorage, Linear, LinearConfig, LinearKind};
 use crate::operation::{Array, ArrayGradients, SliceOperation, apply_to_three};
@@ -186,7 +189,9 @@ impl Computation {
 /// Tensor attention on tensors, causal or with every token of a document seen: queries `[batch, time, heads, d]`, keys `[batch, time, order − 1, heads, d]` and values
 /// `[batch, time, order − 1, heads, v]` give `[batch, time, heads, v]`.
 ///
-/// Where a number is not finite, or scores are too large for the polynomial, everything becomes NaN.
+/// Where a number is not finite, or scores are too large for the polynomial, everything becomes NaN. It is computed in double precision. The
+/// composition is computed in the precision of its operands, does not notice scores that are too large, and holds the weights of all
+/// tuples in the exact form.
 ///
 /// # Panics
 /// If the shapes do not fit each other.
@@ -351,6 +356,112 @@ impl SliceOperation<3> for Attention {
         }
         gradients.map(Some)
     }
+
+    fn composition<const D: usize>(&self, [queries, keys, values]: [DispatchTensor; 3]) -> Tensor<D> {
+        let queries = Tensor::<4>::from_dispatch(queries).swap_dims(1, 2);
+        let apart = |arrays: Tensor<5>| -> Vec<Tensor<4>> {
+            arrays.split(1, 2).into_iter().map(|array| array.squeeze_dim::<4>(2).swap_dims(1, 2)).collect()
+        };
+        let [keys, values] = [keys, values].map(Tensor::<5>::from_dispatch).map(apart);
+        let time = queries.dims()[2];
+        let hidden = hidden(&self.seen(time), time, time, &queries.device());
+        let seen = hidden.bool_not().float().cast(queries.dtype());
+        let mixed = match &self.computation {
+            Computation::Exact => over_all_tuples(queries, keys, values, seen),
+            Computation::Expansion(expansion) => by_monomials(expansion, queries, keys, values, seen),
+        };
+        Tensor::from_dispatch(mixed.swap_dims(1, 2).into_dispatch())
+    }
+}
+
+impl Attention {
+    /// The tokens of its row that each token sees, in rows of `time`.
+    fn seen(&self, time: usize) -> Vec<Range<usize>> {
+        let mut seen: Vec<Range<usize>> = Vec::new();
+        for length in &self.lengths {
+            // A document does not reach from one row into the next.
+            let start = if time == 0 { 0 } else { seen.len() % time };
+            let end = start + length;
+            seen.extend((start..end).map(|token| start..if self.causal { token + 1 } else { end }));
+        }
+        seen
+    }
+}
+
+/// The exact form in burn's operations: the softmax over the scores of all tuples, for queries `[batch, heads, time, d]`, keys and values of the
+/// same ranks, and what is seen, `[batch, 1, time, time]`.
+fn over_all_tuples(
+    queries: Tensor<4>,
+    keys: Vec<Tensor<4>>,
+    values: Vec<Tensor<4>>,
+    seen: Tensor<4>,
+) -> Tensor<4> {
+    /// `[.., tuples, n]` and `[.., time, n]` as `[.., tuples · time, n]`.
+    fn with_each(tuples: Tensor<4>, array: Tensor<4>) -> Tensor<4> {
+        let ([batch, heads, count, channels], time) = (tuples.dims(), array.dims()[2]);
+        let products = tuples.unsqueeze_dim::<5>(3) * array.unsqueeze_dim(2);
+        products.reshape([batch, heads, count * time, channels])
+    }
+    let of_tuples =
+        |arrays: Vec<Tensor<4>>| arrays.into_iter().reduce(with_each).expect("at least one array");
+    let [batch, heads, time, d] = queries.dims();
+    let by_key = vec![seen.swap_dims(2, 3); keys.len()];
+    let unseen = of_tuples(by_key).swap_dims(2, 3).equal_elem(0.0);
+    let (keys, values) = (of_tuples(keys), of_tuples(values));
+    // Not a quotient, whose derivative burn takes in single precision.
+    let scores = (queries * (d as f64).recip()).matmul(keys.swap_dims(2, 3));
+    let tuples = scores.dims()[3];
+    let unseen = unseen.expand([batch, heads, time, tuples]);
+    softmax(scores.mask_fill(unseen, HIDDEN), 3).matmul(values)
+}
+
+/// The polynomial form in burn's operations, for the same operands; see [`Expansion`].
+fn by_monomials(
+    expansion: &Expansion,
+    queries: Tensor<4>,
+    keys: Vec<Tensor<4>>,
+    values: Vec<Tensor<4>>,
+    seen: Tensor<4>,
+) -> Tensor<4> {
+    let ([batch, heads, time, _], channels) = (queries.dims(), values[0].dims()[3]);
+    let (device, dtype) = (queries.device(), queries.dtype());
+    let rank = expansion.rank();
+    let coefficients = TensorData::new(expansion.coefficients().to_vec(), [1, 1, 1, rank]);
+    let coefficients = Tensor::<4>::from_data(coefficients, (&device, dtype));
+    let ones = Tensor::ones([batch, heads, time, 1], (&device, dtype));
+    let seen = seen.expand([batch, heads, time, time]);
+    // For every token and monomial the sums over what it sees of the monomial of the keys with each channel of the values and with 1.
+    let sums = keys.into_iter().zip(values).map(|(keys, values)| {
+        let values = Tensor::cat(vec![values, ones.clone()], 3).unsqueeze_dim::<5>(3);
+        let products = monomials(expansion, keys).unsqueeze_dim::<5>(4) * values;
+        seen.clone().matmul(products.reshape([batch, heads, time, rank * (channels + 1)]))
+    });
+    let sums = sums.reduce(|product, sums| product * sums).expect("at least one array");
+    let sums = sums.reshape([batch, heads, time, rank, channels + 1]);
+    let weights = (monomials(expansion, queries) * coefficients).unsqueeze_dim::<5>(3);
+    let totals = weights.matmul(sums).squeeze_dim::<4>(3);
+    totals.clone().narrow(3, 0, channels) / totals.narrow(3, channels, 1)
+}
+
+/// All monomials of `[batch, heads, time, d]`, `[batch, heads, time, rank]`, in the order of [`Expansion`]: those of a degree whose last variable
+/// is l are its products with those of the degree before whose last variable is at most l.
+fn monomials(expansion: &Expansion, variables: Tensor<4>) -> Tensor<4> {
+    let [batch, heads, time, d] = variables.dims();
+    let mut of_degree = Tensor::ones([batch, heads, time, 1], (&variables.device(), variables.dtype()));
+    let mut all = vec![of_degree.clone()];
+    let mut counts = vec![1; d];
+    for _ in 0..expansion.degree() {
+        let products =
+            (0..d).map(|l| variables.clone().narrow(3, l, 1) * of_degree.clone().narrow(3, 0, counts[l]));
+        of_degree = Tensor::cat(products.collect(), 3);
+        all.push(of_degree.clone());
+        let mut sum = 0;
+        counts.iter_mut().for_each(|count| {
+            sum += *count;
+            *count = sum;
+        });
+    }
+    Tensor::cat(all, 3)
 }
 
 /// Causal tensor attention.
@@ -429,7 +540,7 @@ impl TensorAttention {
         TensorAttentionState { rows: vec![vec![State::default(); self.config.heads]; batch] }
     }
 
-    /// The output for the next tokens of one document for each row, one or many. No derivative passes through it.
+    /// The output for the next tokens of one document for each row, one or many, computed on the processor. No derivative passes through it.
     ///
     /// # Panics
     /// If the state is one of another number of rows.
@@ -480,7 +591,9 @@ impl TensorAttention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sequence::testing::{affine, assert_close, assert_gradients, double, draw, shaken, values};
+    use crate::sequence::testing::{
+        affine, assert_close, assert_composition, assert_gradients, double, draw, shaken, values,
+    };
 
     const WIDTH: usize = 6;
 
@@ -626,6 +739,28 @@ mod tests {
             assert!(values(output).iter().all(|y| y.is_nan()));
             let mut state = layer.state(1, &device);
             assert!(values(layer.extend(input, &mut state)).iter().all(|y| y.is_nan()));
+        }
+    }
+
+    #[test]
+    fn the_compositions_are_the_operations() {
+        let (device, mut random) = (Device::flex(), Sequence::new(8));
+        for config in configs() {
+            for (rows, lengths) in [(1, vec![1]), (2, vec![2, 3, 5])] {
+                for causal in [true, false] {
+                    let TensorAttentionConfig { heads, head_width: d, order, .. } = config;
+                    let time = lengths.iter().sum::<usize>() / rows;
+                    let queries: Tensor<4> = draw([rows, time, heads, d], &mut random, &device);
+                    let keys: Tensor<5> = draw([rows, time, order - 1, heads, d], &mut random, &device);
+                    let values: Tensor<5> = draw([rows, time, order - 1, heads, 2], &mut random, &device);
+                    let bound = config.bound.unwrap_or(1.0);
+                    let (queries, keys) = (queries.tanh() * bound, keys.tanh() * bound);
+                    let computation = config.computation().unwrap();
+                    let operation = Attention { lengths: lengths.clone(), causal, computation };
+                    let operands = [queries.into_dispatch(), keys.into_dispatch(), values.into_dispatch()];
+                    assert_composition::<3, 4>(&operation, operands, 1e-11);
+                }
+            }
         }
     }
 }

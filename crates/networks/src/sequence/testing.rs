@@ -1,10 +1,14 @@
-//! What the tests of layers share: double precision, plain references, and derivatives by finite differences.
+//! What the tests of layers share: double precision, plain references, derivatives by finite differences, and the comparison of kernels with
+//! their compositions.
 
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Gradients, Tensor, TensorData};
 use mathesis_algebra::random::Sequence;
 
 use super::linear::Linear;
+use crate::operation::{Array, SliceOperation};
 
 /// Standard normal numbers in double precision.
 pub fn draw<const D: usize>(shape: [usize; D], random: &mut Sequence, device: &Device) -> Tensor<D> {
@@ -119,4 +123,59 @@ pub fn assert_gradients<M: Module>(
             check(gradient[place], moved(step), moved(-step), format!("parameter {number}, {place}"));
         }
     }
+}
+
+/// Compare the composition of an operation with its kernel, in double precision: the results, and the gradients of a random linear function
+/// of them where the kernel has them.
+#[track_caller]
+pub fn assert_composition<const N: usize, const D: usize>(
+    operation: &impl SliceOperation<N>,
+    operands: [DispatchTensor; N],
+    tolerance: f64,
+) {
+    let device = Device::flex().autodiff();
+    let shapes = operands.each_ref().map(|operand| operand.shape().to_vec());
+    let numbers = operands.map(flat);
+    let arrays = std::array::from_fn(|n| Array { values: &numbers[n][..], shape: &shapes[n] });
+    let (result, shape) = operation.forward::<f64>(arrays);
+    let direction: Vec<f64> = values(draw([result.len()], &mut Sequence::new(98), &device));
+    let expected =
+        operation.backward::<f64>(arrays, Array { values: &result, shape: &shape }, &direction, [true; N]);
+
+    let leaves =
+        numbers.each_ref().map(|numbers| tensor(numbers.clone(), [numbers.len()], &device).require_grad());
+    let operands = std::array::from_fn(|n| {
+        Dispatch::float_reshape(leaves[n].clone().into_dispatch(), shapes[n].clone().into())
+    });
+    let composed: Tensor<D> = operation.composition(operands);
+    assert_eq!(composed.dims().to_vec(), shape);
+    assert_close(&values(composed.clone()), &result, tolerance);
+    let gradients =
+        (composed.reshape([result.len()]) * tensor(direction, [result.len()], &device)).sum().backward();
+    for (leaf, expected) in leaves.iter().zip(expected) {
+        let Some(expected) = expected else { continue };
+        let given = leaf.grad(&gradients).map_or(vec![0.0; expected.len()], values);
+        assert_close(&given, &expected, tolerance);
+    }
+}
+
+/// The same of an operation without gradients.
+#[track_caller]
+pub fn assert_composed_result<const N: usize, const D: usize>(
+    operation: &impl SliceOperation<N>,
+    operands: [DispatchTensor; N],
+    tolerance: f64,
+) {
+    let composed: Tensor<D> = operation.composition(operands.clone());
+    let shapes = operands.each_ref().map(|operand| operand.shape().to_vec());
+    let numbers = operands.map(flat);
+    let arrays = std::array::from_fn(|n| Array { values: &numbers[n][..], shape: &shapes[n] });
+    let (result, shape) = operation.forward::<f64>(arrays);
+    assert_eq!(composed.dims().to_vec(), shape);
+    assert_close(&values(composed), &result, tolerance);
+}
+
+fn flat(operand: DispatchTensor) -> Vec<f64> {
+    let count = operand.shape().num_elements();
+    values(Tensor::<1>::from_dispatch(Dispatch::float_reshape(operand, [count].into())))
 }

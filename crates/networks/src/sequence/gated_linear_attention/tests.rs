@@ -2,7 +2,7 @@ use burn::tensor::{DType, s};
 
 use super::*;
 use crate::sequence::testing::{
-    affine, assert_close, assert_gradients, double, draw, shaken, tensor, values,
+    affine, assert_close, assert_composition, assert_gradients, double, draw, shaken, tensor, values,
 };
 
 const WIDTH: usize = 8;
@@ -235,4 +235,29 @@ fn half_precision_is_computed_in_single() {
     let square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>();
     let error = square(&mut half.iter().zip(&double).map(|(a, b)| a - b)) / square(&mut double.into_iter());
     assert!(error.sqrt() < 5e-3, "{error}");
+}
+
+/// With mild gates, with ones of e⁻⁵⁰, and with some that forget everything.
+#[test]
+fn the_composition_is_the_operation() {
+    let (device, mut random) = (Device::flex(), Sequence::new(17));
+    let cases = [(1, vec![1]), (2, vec![40, 3, 17, 20]), (1, vec![16, 16]), (2, vec![1, 4, 5])];
+    for (rows, lengths) in cases {
+        for strongest in [0.1, 50.0, f64::INFINITY] {
+            let (time, heads, [key, value]) = (lengths.iter().sum::<usize>() / rows, 2, [3, 2]);
+            let mut tensor =
+                |channels| -> Tensor<4> { draw([rows, time, heads, channels], &mut random, &device) };
+            let [q, k, v, g] = [key, key, value, key].map(&mut tensor);
+            let g = g.abs().neg();
+            let g = if strongest.is_finite() {
+                g * strongest / 2.0
+            } else {
+                let forgetting = g.clone().lower_elem(-1.5);
+                g.mask_fill(forgetting, f64::NEG_INFINITY)
+            };
+            let state: Tensor<4> = draw([lengths.len(), heads, key, value], &mut random, &device);
+            let operation = Attention { lengths: lengths.clone(), scale: 0.7 };
+            assert_composition::<5, 1>(&operation, [q, k, v, g, state].map(Tensor::into_dispatch), 1e-11);
+        }
+    }
 }
