@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use burn::backend::Flex;
-use burn::backend::ops::FloatTensorOps;
+use burn::backend::ops::{ConvOptions, FloatTensorOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::TensorData;
+use burn::tensor::{Tensor, TensorData};
 use mathesis_algebra::convolution::{Convolution, Epilogue, Instructions, Volume};
 use mathesis_networks::convolution::{ConvolutionKernels, composition};
 
@@ -60,13 +60,20 @@ fn main() {
     report(
         "burn's conv3d, channels last, forwards",
         best(|| {
-            std::hint::black_box(composition::forward::<Flex>(x.clone(), w.clone(), b.clone(), true));
+            let [x, w] = [&x, &w].map(|tensor| Tensor::from_primitive::<Flex>(tensor.clone()));
+            let b = Tensor::from_primitive::<Flex>(b.clone());
+            std::hint::black_box(composition::convolve(x, w, b, true));
         }),
     );
+    let channels_first = |tensor: &FloatTensor<Flex>| Flex::float_permute(tensor.clone(), &[0, 4, 1, 2, 3]);
+    let options = || ConvOptions::new([1; 3], [1; 3], [1; 3], 1);
     report(
         &format!("burn's conv3d, {both}"),
         best(|| {
-            std::hint::black_box(composition::gradients::<Flex>(x.clone(), w.clone(), None, g.clone(), true));
+            let (x, g) = (channels_first(&x), channels_first(&g));
+            let w = Flex::float_permute(w.clone(), &[4, 3, 0, 1, 2]);
+            std::hint::black_box(Flex::conv3d_weight_backward(x.clone(), w.clone(), g.clone(), options()));
+            std::hint::black_box(Flex::conv3d_x_backward(x, w, g, options()));
         }),
     );
 }

@@ -1,8 +1,8 @@
 //! Three-dimensional convolution on channels-last tensors, with automatic derivatives.
 //!
 //! Tensors are `[batch, x, y, z, channel]`, weights `[3, 3, 3, in, out]`; the padding is with zeros, the stride is 1. On the processor
-//! (`Flex`, `f32`) the work is done by [`mathesis_algebra::convolution`], with bias and rectifier in the same pass; on every other
-//! backend, and for other number formats, by a [`composition`] of burn's own operations. Derivatives are of first order.
+//! (`Flex`, `f32`) the work is done by [`mathesis_algebra::convolution`], with bias and rectifier in the same pass and derivatives of first
+//! order; on every other device, and for other number formats, by a [`composition`] of burn's own operations.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -14,6 +14,8 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{DType, Tensor, TensorData};
 use mathesis_algebra::convolution::{Convolution, Epilogue, Instructions, Volume};
 
+use crate::operation::has_kernels;
+
 /// The convolution of `input` `[batch, x, y, z, in]` with `weights` `[3, 3, 3, in, out]` plus `bias` `[out]`; negative
 /// values are replaced by zero if `rectify`.
 ///
@@ -24,6 +26,9 @@ pub fn convolve(input: Tensor<5>, weights: Tensor<5>, bias: Tensor<1>, rectify: 
     let [a, b, c, channels_in, channels_out] = weights.dims();
     assert_eq!([a, b, c, channels_in], [3, 3, 3, channels], "weights of a convolution");
     assert_eq!(bias.dims(), [channels_out], "bias of a convolution");
+    if !is_for_kernels(&input) {
+        return composition::convolve(input, weights, bias, rectify);
+    }
     let (input, weights, bias) = (input.into_dispatch(), weights.into_dispatch(), bias.into_dispatch());
     Tensor::from_dispatch(<Dispatch as ConvolutionBackend>::convolve(input, weights, bias, rectify))
 }
@@ -34,12 +39,69 @@ pub fn convolve(input: Tensor<5>, weights: Tensor<5>, bias: Tensor<1>, rectify: 
 /// If a number of cells is odd.
 pub fn average_pool(input: Tensor<5>) -> Tensor<5> {
     assert!(input.dims()[1..4].iter().all(|n| n % 2 == 0), "an even number of cells: {:?}", input.dims());
+    if !is_for_kernels(&input) {
+        return composition::average_pool(input);
+    }
     Tensor::from_dispatch(<Dispatch as ConvolutionBackend>::average_pool(input.into_dispatch()))
 }
 
 /// Every cell of `[batch, x, y, z, channel]` repeated in a block of 2×2×2 cells.
 pub fn upsample(input: Tensor<5>) -> Tensor<5> {
+    if !is_for_kernels(&input) {
+        return composition::upsample(input);
+    }
     Tensor::from_dispatch(<Dispatch as ConvolutionBackend>::upsample(input.into_dispatch()))
+}
+
+fn is_for_kernels(input: &Tensor<5>) -> bool {
+    input.dtype() == DType::F32 && has_kernels(&input.device())
+}
+
+/// The same operations in terms of burn's own.
+pub mod composition {
+    use burn::tensor::Tensor;
+    use burn::tensor::activation::relu;
+    use burn::tensor::module::conv3d;
+    use burn::tensor::ops::ConvOptions;
+
+    /// See [`convolve`](super::convolve).
+    pub fn convolve(input: Tensor<5>, weights: Tensor<5>, bias: Tensor<1>, rectify: bool) -> Tensor<5> {
+        let channels_first = input.permute([0, 4, 1, 2, 3]);
+        let outputs_first = weights.permute([4, 3, 0, 1, 2]);
+        let options = ConvOptions::new([1; 3], [1; 3], [1; 3], 1);
+        let output = conv3d(channels_first, outputs_first, Some(bias), options).permute([0, 2, 3, 4, 1]);
+        if rectify { relu(output) } else { output }
+    }
+
+    /// See [`average_pool`](super::average_pool).
+    pub fn average_pool(input: Tensor<5>) -> Tensor<5> {
+        let shape = input.dims();
+        let mut mean = input;
+        // One axis after another: [.., n, rest] as [before, n/2, 2, after].
+        let mut before = shape[0];
+        for axis in 1..4 {
+            let after: usize = shape[axis + 1..].iter().product();
+            let halved = mean.reshape([before, shape[axis] / 2, 2, after]).mean_dim(2);
+            before *= shape[axis] / 2;
+            mean = halved.reshape([before, after, 1, 1, 1]);
+        }
+        mean.reshape([shape[0], shape[1] / 2, shape[2] / 2, shape[3] / 2, shape[4]])
+    }
+
+    /// See [`upsample`](super::upsample).
+    pub fn upsample(input: Tensor<5>) -> Tensor<5> {
+        let shape = input.dims();
+        let mut repeated = input;
+        let mut before = shape[0];
+        for axis in 1..4 {
+            before *= shape[axis];
+            let after: usize = shape[axis + 1..].iter().product();
+            let doubled = repeated.reshape([before, 1, after]).expand([before, 2, after]);
+            before *= 2;
+            repeated = doubled.reshape([before, after, 1, 1, 1]);
+        }
+        repeated.reshape([shape[0], 2 * shape[1], 2 * shape[2], 2 * shape[3], shape[4]])
+    }
 }
 
 /// What a backend adds to burn's operations, with derivatives on a backend that has them.
@@ -63,7 +125,7 @@ pub trait ConvolutionBackend: Backend {
 /// Gradients of the loss with respect to input (if asked for), weights and bias.
 type ConvolutionGradients<B> = (Option<FloatTensor<B>>, FloatTensor<B>, FloatTensor<B>);
 
-/// The operations and their gradients on a backend without derivatives. The provided ones compose burn's operations.
+/// The operations and their gradients, in single precision, on a backend without derivatives.
 pub trait ConvolutionKernels: Backend {
     /// See [`convolve`].
     fn forward(
@@ -71,9 +133,7 @@ pub trait ConvolutionKernels: Backend {
         weights: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         rectify: bool,
-    ) -> FloatTensor<Self> {
-        composition::forward::<Self>(input, weights, bias, rectify)
-    }
+    ) -> FloatTensor<Self>;
 
     /// The gradients, given that with respect to the output. `output` is what `forward` returned, if it rectified.
     fn gradients(
@@ -82,114 +142,13 @@ pub trait ConvolutionKernels: Backend {
         output: Option<FloatTensor<Self>>,
         gradient: FloatTensor<Self>,
         of_input: bool,
-    ) -> ConvolutionGradients<Self> {
-        composition::gradients::<Self>(input, weights, output, gradient, of_input)
-    }
+    ) -> ConvolutionGradients<Self>;
 
     /// See [`average_pool`].
-    fn pool(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        composition::pool::<Self>(input)
-    }
+    fn pool(input: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// See [`upsample`].
-    fn repeat(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        composition::repeat::<Self>(input)
-    }
-}
-
-/// The same operations in terms of burn's own.
-pub mod composition {
-    use burn::backend::ops::ConvOptions;
-    use burn::backend::tensor::FloatTensor;
-    use burn::backend::{Backend, TensorMetadata};
-    use burn::tensor::Shape;
-
-    use super::ConvolutionGradients;
-
-    /// See [`convolve`](super::convolve).
-    pub fn forward<B: Backend>(
-        input: FloatTensor<B>,
-        weights: FloatTensor<B>,
-        bias: FloatTensor<B>,
-        rectify: bool,
-    ) -> FloatTensor<B> {
-        let output =
-            B::conv3d(channels_first::<B>(input), outputs_first::<B>(weights), Some(bias), options());
-        let output = channels_last::<B>(output);
-        if rectify { B::relu(output) } else { output }
-    }
-
-    /// See [`ConvolutionKernels::gradients`](super::ConvolutionKernels::gradients).
-    pub fn gradients<B: Backend>(
-        input: FloatTensor<B>,
-        weights: FloatTensor<B>,
-        output: Option<FloatTensor<B>>,
-        gradient: FloatTensor<B>,
-        of_input: bool,
-    ) -> ConvolutionGradients<B> {
-        let gradient = match output {
-            Some(output) => B::relu_backward(output, gradient),
-            None => gradient,
-        };
-        let channels = gradient.shape()[4];
-        let cells = gradient.shape().num_elements() / channels.max(1);
-        let flat = B::float_reshape(gradient.clone(), Shape::from([cells, channels]));
-        let bias = B::float_reshape(B::float_sum_dim(flat, 0), Shape::from([channels]));
-        let (x, w, g) =
-            (channels_first::<B>(input), outputs_first::<B>(weights), channels_first::<B>(gradient));
-        let of_weights = B::conv3d_weight_backward(x.clone(), w.clone(), g.clone(), options());
-        let of_input = of_input.then(|| channels_last::<B>(B::conv3d_x_backward(x, w, g, options())));
-        (of_input, B::float_permute(of_weights, &[2, 3, 4, 1, 0]), bias)
-    }
-
-    /// See [`average_pool`](super::average_pool).
-    pub fn pool<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
-        let shape = input.shape();
-        let mut mean = input;
-        // One axis after another: [.., n, rest] as [before, n/2, 2, after].
-        let mut before = shape[0];
-        for axis in 1..4 {
-            let after: usize = (axis + 1..5).map(|k| shape[k]).product();
-            let split = Shape::from([before, shape[axis] / 2, 2, after]);
-            mean = B::float_mean_dim(B::float_reshape(mean, split), 2);
-            before *= shape[axis] / 2;
-        }
-        let half = [shape[0], shape[1] / 2, shape[2] / 2, shape[3] / 2, shape[4]];
-        B::float_reshape(mean, Shape::from(half))
-    }
-
-    /// See [`upsample`](super::upsample).
-    pub fn repeat<B: Backend>(input: FloatTensor<B>) -> FloatTensor<B> {
-        let shape = input.shape();
-        let mut repeated = input;
-        let mut before = shape[0];
-        for axis in 1..4 {
-            let after: usize = (axis + 1..5).map(|k| shape[k]).product();
-            let single = Shape::from([before * shape[axis], 1, after]);
-            let double = Shape::from([before * shape[axis], 2, after]);
-            repeated = B::float_expand(B::float_reshape(repeated, single), double);
-            before *= 2 * shape[axis];
-        }
-        let twice = [shape[0], 2 * shape[1], 2 * shape[2], 2 * shape[3], shape[4]];
-        B::float_reshape(repeated, Shape::from(twice))
-    }
-
-    fn options() -> ConvOptions<3> {
-        ConvOptions::new([1; 3], [1; 3], [1; 3], 1)
-    }
-
-    fn channels_first<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
-        B::float_permute(tensor, &[0, 4, 1, 2, 3])
-    }
-
-    fn channels_last<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
-        B::float_permute(tensor, &[0, 2, 3, 4, 1])
-    }
-
-    /// `[3, 3, 3, in, out]` as `[out, in, 3, 3, 3]`.
-    fn outputs_first<B: Backend>(weights: FloatTensor<B>) -> FloatTensor<B> {
-        B::float_permute(weights, &[4, 3, 0, 1, 2])
-    }
+    fn repeat(input: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl ConvolutionBackend for Flex {
@@ -218,9 +177,6 @@ impl ConvolutionKernels for Flex {
         bias: FloatTensor<Self>,
         rectify: bool,
     ) -> FloatTensor<Self> {
-        if input.dtype() != DType::F32 {
-            return composition::forward::<Self>(input, weights, bias, rectify);
-        }
         let (batch, cells, channels) = grids(&input);
         let volume = values(&input, |v| Volume::surrounded(batch, cells, channels, v));
         let layer = values(&weights, |w| values(&bias, |b| Convolution::new(channels, w, b)));
@@ -236,9 +192,6 @@ impl ConvolutionKernels for Flex {
         gradient: FloatTensor<Self>,
         of_input: bool,
     ) -> ConvolutionGradients<Self> {
-        if input.dtype() != DType::F32 {
-            return composition::gradients::<Self>(input, weights, output, gradient, of_input);
-        }
         let (batch, cells, channels_in) = grids(&input);
         let channels_out = weights.shape()[4];
         let passed = match &output {
@@ -265,16 +218,10 @@ impl ConvolutionKernels for Flex {
     }
 
     fn pool(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        if input.dtype() != DType::F32 {
-            return composition::pool::<Self>(input);
-        }
         tensor_of(mathesis_algebra::convolution::average_pool(&volume(&input)))
     }
 
     fn repeat(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        if input.dtype() != DType::F32 {
-            return composition::repeat::<Self>(input);
-        }
         tensor_of(mathesis_algebra::convolution::upsample(&volume(&input)))
     }
 }
@@ -386,55 +333,63 @@ impl<B: ConvolutionKernels> Backward<B, 1> for RepeatStep {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+    use mathesis_algebra::random::Sequence;
     use proptest::prelude::*;
 
     use super::*;
-    use mathesis_algebra::random::Sequence;
 
-    type Primitive = FloatTensor<Flex>;
-
-    fn draw(random: &mut Sequence, shape: &[usize]) -> Primitive {
+    fn draw<const D: usize>(random: &mut Sequence, shape: [usize; D]) -> Tensor<D> {
         let values: Vec<f32> =
             (0..shape.iter().product::<usize>()).map(|_| random.symmetric() as f32).collect();
-        Flex::float_from_data(TensorData::new(values, shape.to_vec()), &Default::default())
+        Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff()).require_grad()
     }
 
-    fn assert_close(a: &Primitive, b: &Primitive, tolerance: f32) {
-        assert_eq!(a.shape(), b.shape());
-        values(a, |a| {
-            values(b, |b| {
-                for (a, b) in a.iter().zip(b) {
-                    assert!((a - b).abs() <= tolerance, "{a} {b}");
-                }
-            });
-        });
+    fn assert_close<const D: usize>(a: Tensor<D>, b: Tensor<D>, tolerance: f32) {
+        assert_eq!(a.dims(), b.dims());
+        for (a, b) in a.into_data().iter::<f32>().zip(b.into_data().iter::<f32>()) {
+            assert!((a - b).abs() <= tolerance, "{a} {b}");
+        }
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
-        fn the_kernels_are_the_composition_of_burn(
+        fn the_kernels_are_the_compositions_of_burn(
             batch in 1_usize..3, x in 1_usize..4, y in 1_usize..4, z in 1_usize..4,
             channels_in in 1_usize..18, channels_out in 1_usize..18, rectify: bool, seed: u64,
         ) {
             let mut random = Sequence::new(seed);
             let cells = [2 * x, 2 * y, 2 * z];
-            let input = draw(&mut random, &[batch, cells[0], cells[1], cells[2], channels_in]);
-            let weights = draw(&mut random, &[3, 3, 3, channels_in, channels_out]);
-            let bias = draw(&mut random, &[channels_out]);
-            let gradient = draw(&mut random, &[batch, cells[0], cells[1], cells[2], channels_out]);
-            let ours = Flex::forward(input.clone(), weights.clone(), bias.clone(), rectify);
-            let theirs = composition::forward::<Flex>(input.clone(), weights.clone(), bias, rectify);
-            assert_close(&ours, &theirs, 1e-4);
-            let output = rectify.then_some(ours);
-            let (a, b, c) = Flex::gradients(input.clone(), weights.clone(), output.clone(), gradient.clone(), true);
-            let (d, e, f) = composition::gradients::<Flex>(input.clone(), weights, output, gradient, true);
-            assert_close(&a.expect("asked for"), &d.expect("asked for"), 1e-4);
-            assert_close(&b, &e, 1e-3);
-            assert_close(&c, &f, 1e-3);
-            assert_close(&Flex::pool(input.clone()), &composition::pool::<Flex>(input.clone()), 1e-6);
-            assert_close(&Flex::repeat(input.clone()), &composition::repeat::<Flex>(input), 0.0);
+            let input = draw(&mut random, [batch, cells[0], cells[1], cells[2], channels_in]);
+            let weights = draw(&mut random, [3, 3, 3, channels_in, channels_out]);
+            let bias = draw(&mut random, [channels_out]);
+            let direction = draw(&mut random, [batch, cells[0], cells[1], cells[2], channels_out]);
+            let derived = |function: fn(Tensor<5>, Tensor<5>, Tensor<1>, bool) -> Tensor<5>| {
+                let output = function(input.clone(), weights.clone(), bias.clone(), rectify);
+                let gradients = (output.clone() * direction.clone()).sum().backward();
+                let of_bias = bias.grad(&gradients).expect("a derivative");
+                let of = |operand: &Tensor<5>| operand.grad(&gradients).expect("a derivative");
+                (output, of(&input), of(&weights), of_bias)
+            };
+            let (ours, theirs) = (derived(convolve), derived(composition::convolve));
+            assert_close(ours.0, theirs.0, 1e-4);
+            assert_close(ours.1, theirs.1, 1e-4);
+            assert_close(ours.2, theirs.2, 1e-3);
+            assert_close(ours.3, theirs.3, 1e-3);
+
+            let derived = |function: fn(Tensor<5>) -> Tensor<5>| {
+                let output = function(input.clone());
+                let gradients = output.clone().square().sum().backward();
+                (output, input.grad(&gradients).expect("a derivative"))
+            };
+            let (ours, theirs) = (derived(average_pool), derived(composition::average_pool));
+            assert_close(ours.0, theirs.0, 1e-6);
+            assert_close(ours.1, theirs.1, 1e-6);
+            let (ours, theirs) = (derived(upsample), derived(composition::upsample));
+            assert_close(ours.0, theirs.0, 0.0);
+            assert_close(ours.1, theirs.1, 1e-5);
         }
     }
 }
