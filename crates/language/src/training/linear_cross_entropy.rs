@@ -3,8 +3,8 @@
 //! For hidden states `x` and the matrix `W` of a model's head the logits are `z = W x`. They are as many as tokens times vocabulary, the
 //! largest array of a training step, and each is needed three times only: for the loss, and its gradient `g` for those of `x` and `W`, `Wᵀ g` and
 //! `Σ g xᵀ`. So the loss and all gradients are formed together for some rows while their logits are in the cache, and no logits
-//! are kept. On the processor (`Flex`, `f32`); on every other backend, and for other number formats, all rows are taken at once, by
-//! burn's own operations. See [`cross_entropy`](super::cross_entropy) for the loss itself.
+//! are kept. On the processor (`Flex`, `f32`); on every other device, and for other number formats, all rows are taken at once, by
+//! their logits. See [`cross_entropy`](super::cross_entropy) for the loss itself.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -16,16 +16,18 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use mathesis_algebra::product::{Threads, View, product_into};
 use mathesis_algebra::real::vectorised;
+use mathesis_networks::few_rows::rows_times_transposed;
+use mathesis_networks::operation::has_kernels;
 use rayon::prelude::*;
 
-use super::cross_entropy::{CrossEntropyKernels, composition};
+use super::cross_entropy::{CrossEntropyKernels, cross_entropy};
 use super::cross_entropy::{row_loss, row_loss_and_gradient, total, values, whole_numbers};
 
 /// The weighted sum, `[1]`, of the cross-entropies of the logits `x Wᵀ` with `targets` `[rows]`, in nats, for `x` `[rows, width]` and `W`
 /// `[vocabulary, width]`. A row of weight 0 counts for nothing, whatever its target is; its hidden state must be finite.
 ///
 /// # Panics
-/// If the shapes do not fit each other, or the target of a row that counts is not below the vocabulary's size.
+/// If the shapes do not fit each other, or, where a kernel computes, the target of a row that counts is not below the vocabulary's size.
 pub fn linear_cross_entropy(
     hidden: Tensor<2>,
     matrix: Tensor<2>,
@@ -36,6 +38,9 @@ pub fn linear_cross_entropy(
     assert_eq!((targets.dims(), weights.dims()), ([rows], [rows]), "targets and weights of a cross-entropy");
     assert_eq!(width, inputs, "the width of hidden states");
     assert!(vocabulary > 0, "an empty vocabulary");
+    if [hidden.dtype(), matrix.dtype()] != [DType::F32; 2] || !has_kernels(&hidden.device()) {
+        return cross_entropy(rows_times_transposed(hidden, matrix), targets, weights);
+    }
     Tensor::from_dispatch(<Dispatch as LinearCrossEntropyBackend>::linear_cross_entropy(
         hidden.into_dispatch(),
         matrix.into_dispatch(),
@@ -56,7 +61,7 @@ pub trait LinearCrossEntropyBackend: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// The operation and its gradients on a backend without derivatives. The provided ones compose burn's operations.
+/// The operation and its gradients, in single precision, on a backend without derivatives.
 pub trait LinearCrossEntropyKernels: CrossEntropyKernels {
     /// The loss `[1]`.
     fn linear_loss(
@@ -64,9 +69,7 @@ pub trait LinearCrossEntropyKernels: CrossEntropyKernels {
         matrix: FloatTensor<Self>,
         targets: IntTensor<Self>,
         weights: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        Self::loss(Self::float_matmul(hidden, Self::float_transpose(matrix)), targets, weights)
-    }
+    ) -> FloatTensor<Self>;
 
     /// The loss `[1]` and its gradients with respect to hidden states and matrix.
     fn linear_loss_and_gradients(
@@ -74,22 +77,7 @@ pub trait LinearCrossEntropyKernels: CrossEntropyKernels {
         matrix: FloatTensor<Self>,
         targets: IntTensor<Self>,
         weights: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2]) {
-        all_rows_at_once::<Self>(hidden, matrix, targets, weights)
-    }
-}
-
-fn all_rows_at_once<B: Backend>(
-    hidden: FloatTensor<B>,
-    matrix: FloatTensor<B>,
-    targets: IntTensor<B>,
-    weights: FloatTensor<B>,
-) -> (FloatTensor<B>, [FloatTensor<B>; 2]) {
-    let logits = B::float_matmul(hidden.clone(), B::float_transpose(matrix.clone()));
-    let (loss, gradient) = composition::loss_and_gradient::<B>(logits, targets, weights);
-    let of_hidden = B::float_matmul(gradient.clone(), matrix);
-    let of_matrix = B::float_matmul(B::float_transpose(gradient), hidden);
-    (loss, [of_hidden, of_matrix])
+    ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2]);
 }
 
 impl LinearCrossEntropyBackend for Flex {
@@ -146,10 +134,6 @@ impl LinearCrossEntropyKernels for Flex {
         targets: IntTensor<Self>,
         weights: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        if hidden.dtype() != DType::F32 || matrix.dtype() != DType::F32 {
-            let logits = Self::float_matmul(hidden, Self::float_transpose(matrix));
-            return composition::loss::<Self>(logits, targets, weights);
-        }
         let (hidden, matrix) = (hidden.to_contiguous(), matrix.to_contiguous());
         let vocabulary = matrix.shape()[0];
         let (targets, weights) = (whole_numbers(targets), values(&weights).to_vec());
@@ -174,9 +158,6 @@ impl LinearCrossEntropyKernels for Flex {
         targets: IntTensor<Self>,
         weights: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2]) {
-        if hidden.dtype() != DType::F32 || matrix.dtype() != DType::F32 {
-            return all_rows_at_once::<Self>(hidden, matrix, targets, weights);
-        }
         let (hidden, matrix) = (hidden.to_contiguous(), matrix.to_contiguous());
         let [vocabulary, width] = [matrix.shape()[0], matrix.shape()[1]];
         let (targets, weights) = (whole_numbers(targets), values(&weights).to_vec());
@@ -252,7 +233,6 @@ mod tests {
     use burn::tensor::Device;
     use mathesis_algebra::random::Sequence;
 
-    use super::super::cross_entropy::cross_entropy;
     use super::*;
 
     /// Loss and gradients of half the loss, by way of logits or without.
