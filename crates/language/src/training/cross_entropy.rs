@@ -2,8 +2,8 @@
 //!
 //! For rows of logits `z`, targets `t` and weights `w` the loss is `Σ_i w_i (log Σ_v exp z_iv − z_it)`, and its gradient
 //! `w_i (softmax(z_i) − e_t)`. On the processor (`Flex`, `f32`) the gradient is formed while a row of logits is in the cache,
-//! and kept until the backward pass, so that no probabilities are ever stored beside it; on every other backend, and for other
-//! number formats, both are a [`composition`] of burn's own operations. Derivatives are of first order.
+//! and kept until the backward pass, so that no probabilities are ever stored beside it, with derivatives of first order; on every other
+//! device, and for other number formats, the loss is a [`composition`] of burn's own operations.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -12,24 +12,39 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use mathesis_algebra::real::vectorised;
+use mathesis_networks::operation::has_kernels;
 use rayon::prelude::*;
 
 /// The weighted sum, `[1]`, of the cross-entropies of `logits` `[rows, vocabulary]` with `targets` `[rows]`, in nats. A row of
 /// weight 0 counts for nothing, whatever its logits and its target are.
 ///
 /// # Panics
-/// If the shapes do not fit each other, or the target of a row that counts is not below the vocabulary's size.
+/// If the shapes do not fit each other, or, where a kernel computes, the target of a row that counts is not below the vocabulary's size.
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, weights: Tensor<1>) -> Tensor<1> {
     let [rows, vocabulary] = logits.dims();
     assert_eq!((targets.dims(), weights.dims()), ([rows], [rows]), "targets and weights of a cross-entropy");
     assert!(vocabulary > 0, "an empty vocabulary");
+    if logits.dtype() != DType::F32 || !has_kernels(&logits.device()) {
+        return composition(logits, targets, weights);
+    }
     Tensor::from_dispatch(<Dispatch as CrossEntropyBackend>::cross_entropy(
         logits.into_dispatch(),
         targets.into_dispatch(),
         weights.into_dispatch(),
     ))
+}
+
+/// The same in burn's operations.
+pub fn composition(logits: Tensor<2>, targets: Tensor<1, Int>, weights: Tensor<1>) -> Tensor<1> {
+    // Rows that count for nothing may hold anything.
+    let idle = weights.clone().equal_elem(0.0);
+    let targets = targets.mask_fill(idle.clone(), 0).unsqueeze_dim::<2>(1);
+    let idle = idle.unsqueeze_dim::<2>(1).expand(logits.dims());
+    let logarithms = log_softmax(logits.mask_fill(idle, 0.0), 1);
+    (logarithms.gather(1, targets).squeeze_dim::<1>(1) * weights.detach()).sum().neg()
 }
 
 /// What a backend adds to burn's operations, with derivatives on a backend that has them.
@@ -43,90 +58,24 @@ pub trait CrossEntropyBackend: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// The operation and its gradient on a backend without derivatives. The provided ones compose burn's operations.
+/// The operation and its gradient, in single precision, on a backend without derivatives.
 pub trait CrossEntropyKernels: Backend {
     /// The loss `[1]`.
     fn loss(
         logits: FloatTensor<Self>,
         targets: IntTensor<Self>,
         weights: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        composition::loss::<Self>(logits, targets, weights)
-    }
+    ) -> FloatTensor<Self>;
 
     /// The loss `[1]` and its gradient with respect to the logits.
     fn loss_and_gradient(
         logits: FloatTensor<Self>,
         targets: IntTensor<Self>,
         weights: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        composition::loss_and_gradient::<Self>(logits, targets, weights)
-    }
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     /// `factor` `[1]` times a gradient.
-    fn multiple(gradient: FloatTensor<Self>, factor: FloatTensor<Self>) -> FloatTensor<Self> {
-        let factor = Self::float_expand(Self::float_reshape(factor, [1, 1].into()), gradient.shape());
-        Self::float_mul(gradient, factor)
-    }
-}
-
-/// The same operation in terms of burn's own.
-pub mod composition {
-    use burn::backend::Backend;
-    use burn::backend::TensorMetadata;
-    use burn::backend::tensor::{FloatTensor, IntTensor};
-    use burn::tensor::{IndexingUpdateOp, Shape};
-
-    /// The loss `[1]`.
-    pub fn loss<B: Backend>(
-        logits: FloatTensor<B>,
-        targets: IntTensor<B>,
-        weights: FloatTensor<B>,
-    ) -> FloatTensor<B> {
-        of_logarithms::<B>(logarithms::<B>(logits), targets, weights)
-    }
-
-    /// The loss `[1]` and its gradient with respect to the logits.
-    pub fn loss_and_gradient<B: Backend>(
-        logits: FloatTensor<B>,
-        targets: IntTensor<B>,
-        weights: FloatTensor<B>,
-    ) -> (FloatTensor<B>, FloatTensor<B>) {
-        let shape = logits.shape();
-        let column = Shape::from([shape[0], 1]);
-        let logarithms = logarithms::<B>(logits);
-        let loss = of_logarithms::<B>(logarithms.clone(), targets.clone(), weights.clone());
-        let weights = B::float_reshape(weights, column.clone());
-        let gradient = B::float_mul(B::float_exp(logarithms), B::float_expand(weights.clone(), shape));
-        let gradient = B::float_scatter(
-            1,
-            gradient,
-            B::int_reshape(targets, column),
-            B::float_neg(weights),
-            IndexingUpdateOp::Add,
-        );
-        (loss, gradient)
-    }
-
-    /// `log softmax`.
-    fn logarithms<B: Backend>(logits: FloatTensor<B>) -> FloatTensor<B> {
-        let shape = logits.shape();
-        let largest = B::float_max_dim(logits.clone(), 1);
-        let shifted = B::float_sub(logits, B::float_expand(largest, shape.clone()));
-        let normaliser = B::float_log(B::float_sum_dim(B::float_exp(shifted.clone()), 1));
-        B::float_sub(shifted, B::float_expand(normaliser, shape))
-    }
-
-    fn of_logarithms<B: Backend>(
-        logarithms: FloatTensor<B>,
-        targets: IntTensor<B>,
-        weights: FloatTensor<B>,
-    ) -> FloatTensor<B> {
-        let rows = logarithms.shape()[0];
-        let targets = B::int_reshape(targets, Shape::from([rows, 1]));
-        let of_targets = B::float_reshape(B::float_gather(1, logarithms, targets), Shape::from([rows]));
-        B::float_neg(B::float_sum(B::float_mul(of_targets, weights)))
-    }
+    fn multiple(gradient: FloatTensor<Self>, factor: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl CrossEntropyBackend for Flex {
@@ -145,9 +94,6 @@ impl CrossEntropyKernels for Flex {
         targets: IntTensor<Self>,
         weights: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        if logits.dtype() != DType::F32 {
-            return composition::loss::<Self>(logits, targets, weights);
-        }
         let vocabulary = logits.shape()[1];
         let (targets, weights) = (whole_numbers(targets), values(&weights).to_vec());
         let logits = logits.to_contiguous();
@@ -172,9 +118,6 @@ impl CrossEntropyKernels for Flex {
         targets: IntTensor<Self>,
         weights: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        if logits.dtype() != DType::F32 {
-            return composition::loss_and_gradient::<Self>(logits, targets, weights);
-        }
         let shape = logits.shape();
         let (targets, weights) = (whole_numbers(targets), values(&weights).to_vec());
         let logits = logits.to_contiguous();
@@ -339,7 +282,6 @@ impl<B: CrossEntropyKernels> Backward<B, 1> for CrossEntropyStep {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
-    use burn::tensor::activation::log_softmax;
     use mathesis_algebra::random::Sequence;
     use proptest::prelude::*;
 
@@ -388,9 +330,14 @@ mod tests {
         }
 
         fn fused(&self) -> (f32, Vec<f32>) {
+            self.derived(cross_entropy)
+        }
+
+        /// The loss and its gradient.
+        fn derived(&self, of: fn(Tensor<2>, Tensor<1, Int>, Tensor<1>) -> Tensor<1>) -> (f32, Vec<f32>) {
             let (logits, targets, weights) = self.tensors(&Device::flex().autodiff());
             let logits = logits.require_grad();
-            let loss = cross_entropy(logits.clone(), targets, weights);
+            let loss = of(logits.clone(), targets, weights);
             let gradients = loss.backward();
             (loss.into_scalar(), logits.grad(&gradients).unwrap().into_data().try_to_vec().unwrap())
         }
@@ -408,28 +355,14 @@ mod tests {
             let exact = example.exact(&example.logits);
             prop_assert!((f64::from(loss) - exact).abs() <= 2e-6 * (1.0 + exact.abs()), "{loss} {exact}");
 
-            let (logits, targets, weights) = example.tensors(&Device::flex().autodiff());
             let plain = {
                 let (logits, targets, weights) = example.tensors(&Device::flex());
                 cross_entropy(logits, targets, weights).into_scalar::<f32>()
             };
             prop_assert!((plain - loss).abs() <= 2e-6 * (1.0 + loss.abs()));
-            let logits = logits.require_grad();
-            let of_targets = log_softmax(logits.clone(), 1).gather(1, targets.unsqueeze_dim(1)).squeeze_dim(1);
-            let theirs = -(of_targets * weights).sum();
-            let gradients = theirs.backward();
-            let theirs: Vec<f32> = logits.grad(&gradients).unwrap().into_data().try_to_vec().unwrap();
+            let (composed, theirs) = example.derived(composition);
+            prop_assert!((f64::from(composed) - exact).abs() <= 2e-6 * (1.0 + exact.abs()), "{composed} {exact}");
             for (a, b) in gradient.iter().zip(&theirs) {
-                prop_assert!((a - b).abs() <= 2e-6, "{a} {b}");
-            }
-
-            let (logits, targets, weights) = example.tensors(&Device::flex());
-            let (_, composed) = composition::loss_and_gradient::<Flex>(
-                logits.try_into_primitive::<Flex>().unwrap(),
-                targets.try_into_primitive::<Flex>().unwrap(),
-                weights.try_into_primitive::<Flex>().unwrap(),
-            );
-            for (a, b) in gradient.iter().zip(values(&composed)) {
                 prop_assert!((a - b).abs() <= 2e-6, "{a} {b}");
             }
         }
@@ -465,16 +398,20 @@ mod tests {
 
     #[test]
     fn rows_of_weight_zero_count_for_nothing() {
-        let mut example = example(3, 20, 1.0, 2);
-        let (loss, gradient) = example.fused();
-        assert!(gradient[40..].iter().all(|&value| value == 0.0));
-        example.logits[45] = f32::NAN;
-        let (same, _) = example.fused();
-        assert_eq!(loss.to_bits(), same.to_bits());
-        example.logits[5] = f32::NAN;
-        assert!(example.fused().0.is_nan());
-        example.logits[5] = f32::INFINITY;
-        assert!(!example.fused().0.is_finite());
+        for function in [cross_entropy, composition] {
+            let mut example = example(3, 20, 1.0, 2);
+            let (loss, gradient) = example.derived(function);
+            assert!(gradient[40..].iter().all(|&value| value == 0.0));
+            example.logits[45] = f32::NAN;
+            example.targets[2] = 20;
+            let (same, gradient) = example.derived(function);
+            assert_eq!(loss.to_bits(), same.to_bits());
+            assert!(gradient[40..].iter().all(|&value| value == 0.0));
+            example.logits[5] = f32::NAN;
+            assert!(example.derived(function).0.is_nan());
+            example.logits[5] = f32::INFINITY;
+            assert!(!example.derived(function).0.is_finite());
+        }
     }
 
     #[test]
