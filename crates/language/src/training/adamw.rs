@@ -3,7 +3,7 @@
 //! With the gradient `g`, times a factor that averages and clips it, at step `t`:
 //! `m ← β₁ m + (1 − β₁) g`, `v ← β₂ v + (1 − β₂) g²`,
 //! `p ← p (1 − η λ) − η · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
-//! On the processor (`Flex`, `f32`) all three are updated in place; on every other backend, and for other number formats, by a
+//! On the processor (`Flex`, `f32`) all three are updated in place; on every other device, and for other number formats, by a
 //! [`composition`] of burn's own operations.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor, TensorData};
 use mathesis_algebra::real::vectorised;
+use mathesis_networks::operation::has_kernels;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -153,9 +154,7 @@ impl ModuleVisitor for Norms<'_> {
 
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
-            let square = Tensor::<1>::from_dispatch(<Dispatch as AdamwBackend>::sum_of_squares(
-                flat(gradient).into_dispatch(),
-            ));
+            let square = sum_of_squares(flat(gradient));
             self.norms.push((self.path.name(), square.into_scalar::<f64>().sqrt()));
         }
     }
@@ -197,16 +196,9 @@ impl ModuleMapper for Stepper<'_> {
         let (id, value, mapper) = parameter.consume();
         let shape = value.shape();
         let (strategy, tracked) = (value.gradient_checkpointing_strategy(), value.is_require_grad());
-        let (value, first, second) = <Dispatch as AdamwBackend>::adamw(
-            flat(value.inner()).into_dispatch(),
-            gradient.into_dispatch(),
-            moments.first.into_dispatch(),
-            moments.second.into_dispatch(),
-            constants,
-        );
-        let moments = Moments { first: Tensor::from_dispatch(first), second: Tensor::from_dispatch(second) };
+        let (value, moments) = updated(flat(value.inner()), gradient, moments, constants);
         self.adamw.moments.insert(name, moments);
-        let mut value = Tensor::<1>::from_dispatch(value).reshape(shape);
+        let mut value = value.reshape(shape);
         if let Some(strategy) = strategy {
             value = value.autodiff().with_gradient_checkpointing_strategy(strategy).set_require_grad(tracked);
         }
@@ -254,35 +246,61 @@ pub trait AdamwBackend: Backend {
     fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
+/// The parameter and its moments after a step.
+fn updated(
+    parameter: Tensor<1>,
+    gradient: Tensor<1>,
+    moments: Moments,
+    constants: Constants,
+) -> (Tensor<1>, Moments) {
+    if !(is_for_kernels(&parameter) && is_for_kernels(&gradient)) {
+        return composition::adamw(parameter, gradient, moments, constants);
+    }
+    let Moments { first, second } = moments;
+    let [parameter, gradient, first, second] =
+        [parameter, gradient, first, second].map(Tensor::into_dispatch);
+    let (parameter, first, second) =
+        <Dispatch as AdamwBackend>::adamw(parameter, gradient, first, second, constants);
+    let moments = Moments { first: Tensor::from_dispatch(first), second: Tensor::from_dispatch(second) };
+    (Tensor::from_dispatch(parameter), moments)
+}
+
+/// The sum `[1]` of the squares.
+fn sum_of_squares(tensor: Tensor<1>) -> Tensor<1> {
+    if !is_for_kernels(&tensor) {
+        return composition::sum_of_squares(tensor);
+    }
+    Tensor::from_dispatch(<Dispatch as AdamwBackend>::sum_of_squares(tensor.into_dispatch()))
+}
+
+fn is_for_kernels(tensor: &Tensor<1>) -> bool {
+    tensor.dtype() == DType::F32 && has_kernels(&tensor.device())
+}
+
 /// The same operations in terms of burn's own.
 pub mod composition {
-    use burn::backend::Backend;
-    use burn::backend::tensor::FloatTensor;
+    use burn::tensor::Tensor;
 
-    use super::Constants;
+    use super::{Constants, Moments};
 
     /// The parameter and its moments after a step.
-    pub fn adamw<B: Backend>(
-        parameter: FloatTensor<B>,
-        gradient: FloatTensor<B>,
-        first: FloatTensor<B>,
-        second: FloatTensor<B>,
+    pub fn adamw(
+        parameter: Tensor<1>,
+        gradient: Tensor<1>,
+        moments: Moments,
         constants: Constants,
-    ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    ) -> (Tensor<1>, Moments) {
         let Constants { factor, beta_1, beta_2, epsilon, rate, spread, keep } = constants;
-        let times = |tensor: FloatTensor<B>, factor: f32| B::float_mul_scalar(tensor, factor.into());
-        let gradient = times(gradient, factor);
-        let square = B::float_mul(gradient.clone(), gradient.clone());
-        let first = B::float_add(times(first, beta_1), times(gradient, 1.0 - beta_1));
-        let second = B::float_add(times(second, beta_2), times(square, 1.0 - beta_2));
-        let scale = B::float_add_scalar(B::float_sqrt(times(second.clone(), spread)), epsilon.into());
-        let step = times(B::float_div(first.clone(), scale), rate);
-        (B::float_sub(times(parameter, keep), step), first, second)
+        let gradient = gradient * factor;
+        let first = moments.first * beta_1 + gradient.clone() * (1.0 - beta_1);
+        let second = moments.second * beta_2 + gradient.square() * (1.0 - beta_2);
+        let step = first.clone() / ((second.clone() * spread).sqrt() + epsilon) * rate;
+        (parameter * keep - step, Moments { first, second })
     }
 
     /// The sum `[1]` of the squares of a flat tensor.
-    pub fn sum_of_squares<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
-        B::float_sum(B::float_mul(tensor.clone(), tensor))
+    pub fn sum_of_squares(tensor: Tensor<1>) -> Tensor<1> {
+        tensor.square().sum()
     }
 }
 
@@ -297,9 +315,6 @@ impl AdamwBackend for Flex {
         second: FloatTensor<Self>,
         constants: Constants,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        if parameter.dtype() != DType::F32 || gradient.dtype() != DType::F32 {
-            return composition::adamw::<Self>(parameter, gradient, first, second, constants);
-        }
         let (mut parameter, mut first, mut second) = (whole(parameter), whole(first), whole(second));
         let gradient = whole(gradient);
         let entries = parameter
@@ -318,9 +333,6 @@ impl AdamwBackend for Flex {
     }
 
     fn sum_of_squares(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
-        if tensor.dtype() != DType::F32 {
-            return composition::sum_of_squares::<Self>(tensor);
-        }
         let tensor = whole(tensor);
         let sums: Vec<f64> = tensor
             .storage::<f32>()
@@ -399,17 +411,19 @@ mod tests {
 
     use super::*;
 
-    type Primitive = FloatTensor<Flex>;
-
-    fn draw(random: &mut Sequence, count: usize, square: bool) -> Primitive {
+    fn draw(random: &mut Sequence, count: usize, square: bool) -> Tensor<1> {
         let value = |x: f64| if square { (x * x) as f32 } else { x as f32 };
         let values: Vec<f32> = (0..count).map(|_| value(random.normal())).collect();
-        Flex::float_from_data(TensorData::new(values, [count]), &Default::default())
+        Tensor::from_data(TensorData::new(values, [count]), &Device::flex())
     }
 
-    fn close(a: &Primitive, b: &Primitive, tolerance: f32) {
-        let (a, b) = (a.storage::<f32>(), b.storage::<f32>());
-        assert!(a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance));
+    fn values(tensor: &Tensor<1>) -> Vec<f32> {
+        tensor.to_data().iter::<f32>().collect()
+    }
+
+    fn close(a: &Tensor<1>, b: &Tensor<1>, tolerance: f32) {
+        let (a, b) = (values(a), values(b));
+        assert!(a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= tolerance));
     }
 
     #[test]
@@ -417,7 +431,7 @@ mod tests {
         let mut random = Sequence::new(3);
         for count in [0, 1, 7, 1000, CHUNK + 3] {
             let [parameter, gradient, first] = [false; 3].map(|square| draw(&mut random, count, square));
-            let second = draw(&mut random, count, true);
+            let moments = Moments { first, second: draw(&mut random, count, true) };
             let constants = Constants {
                 factor: 0.7,
                 beta_1: 0.9,
@@ -427,19 +441,19 @@ mod tests {
                 spread: 1.3,
                 keep: 0.99,
             };
-            let arguments = || (parameter.clone(), gradient.clone(), first.clone(), second.clone());
-            let (a, b, c, d) = arguments();
-            let ours = <Flex as AdamwBackend>::adamw(a, b, c, d, constants);
-            let (a, b, c, d) = arguments();
-            let theirs = composition::adamw::<Flex>(a, b, c, d, constants);
-            close(&ours.0, &theirs.0, 2e-5);
-            close(&ours.1, &theirs.1, 1e-6);
-            close(&ours.2, &theirs.2, 1e-6);
+            let before = values(&parameter);
+            let (ours, our_moments) =
+                updated(parameter.clone(), gradient.clone(), moments.clone(), constants);
             // What came in is as it was, for it is still in use.
-            assert!(count == 0 || ours.0.storage::<f32>() != parameter.storage::<f32>());
-            let sum = <Flex as AdamwBackend>::sum_of_squares(gradient.clone());
-            let exact: f64 = gradient.storage::<f32>().iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-            assert!((f64::from(sum.storage::<f32>()[0]) - exact).abs() <= 1e-6 * exact);
+            assert!(values(&parameter) == before && (count == 0 || values(&ours) != before));
+            let (theirs, their_moments) = composition::adamw(parameter, gradient.clone(), moments, constants);
+            close(&ours, &theirs, 2e-5);
+            close(&our_moments.first, &their_moments.first, 1e-6);
+            close(&our_moments.second, &their_moments.second, 1e-6);
+            let exact: f64 = values(&gradient).iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            for sum in [sum_of_squares(gradient.clone()), composition::sum_of_squares(gradient)] {
+                assert!((sum.into_scalar::<f64>() - exact).abs() <= 2e-6 * exact);
+            }
         }
     }
 
