@@ -1,7 +1,8 @@
 //! Trainable parts that carry algebraic structure: configurations, modules and the kernels under them.
 //!
 //! A part is a serialisable configuration, an `init` on a device, and a module with `forward`; it trains on any backend of
-//! `burn`, and on the processor with kernels of [`mathesis_algebra`].
+//! `burn`: on the processor (`Flex`) with kernels of [`mathesis_algebra`], on others, which the cargo features `vulkan`, `cuda` and `ndarray`
+//! add, with burn's own operations.
 //!
 //! - [`convolution`]: three-dimensional convolution with automatic derivatives;
 //! - [`direction_network`]: a network that proposes directions for solving pressure systems, its loss, training and file;
