@@ -1,11 +1,12 @@
 //! Models on a device without kernels, where every operation of layers, loss and optimiser is a composition of burn's operations: they are
 //! those of the processor, with every mixer, channel layer and kind of linear layer.
 //!
-//! For the backends that cargo features add: `cargo test -p mathesis-language --features ndarray --test backends`, or `vulkan`, or `cuda`.
-#![cfg(any(feature = "ndarray", feature = "vulkan", feature = "cuda"))]
+//! For the backends that cargo features add: `cargo test -p mathesis-language --features ndarray --test backends`, or `wgpu`.
+#![cfg(any(feature = "ndarray", feature = "wgpu"))]
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use mathesis_language::data::Batch;
 use mathesis_language::model::{LanguageModel, LanguageModelConfig};
 use mathesis_language::training::{Adamw, AdamwOptions, CausalModel, parameters};
 use mathesis_networks::operation::has_kernels;
@@ -21,10 +22,8 @@ fn others() -> Vec<Device> {
     #[cfg(feature = "ndarray")]
     #[allow(deprecated)]
     devices.push(Device::ndarray());
-    #[cfg(feature = "vulkan")]
-    devices.push(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice));
-    #[cfg(feature = "cuda")]
-    devices.push(Device::cuda(0));
+    #[cfg(feature = "wgpu")]
+    devices.push(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice));
     assert!(devices.iter().all(|device| !has_kernels(device)) && has_kernels(&Device::flex()));
     devices
 }
@@ -202,10 +201,14 @@ fn losses_gradients_and_steps_are_those_of_the_kernels() {
         for (config, tolerance) in configs() {
             let mixer = format!("{:?}", config.blocks[0].mixer);
             let [expected, given] = on_both(&config, &other.clone().autodiff(), |model, device| {
-                let targets = tokens(device).flip([1]).reshape([2 * TIME]);
-                let weights: Vec<f32> = (0..2 * TIME).map(|place| 0.01 * (place % 4) as f32).collect();
-                let weights = Tensor::from_data(TensorData::new(weights, [2 * TIME]), device);
-                let loss = model.loss(tokens(device), &packed_documents(), targets, weights);
+                let ids: Vec<u32> = tokens(device).into_data().iter::<u32>().collect();
+                let weights = (0..2 * TIME).map(|place| 0.01 * (place % 4) as f32).collect();
+                let documents = packed_documents();
+                let targets = ids.iter().rev().copied().collect();
+                let batch = Batch { tokens: ids, targets, weights, documents, origin: String::new() };
+                let targets = batch.scored(device);
+                assert!(targets.places.is_some());
+                let loss = model.loss(batch.inputs(device), &batch.documents, targets);
                 let gradients = GradientsParams::from_grads(loss.backward(), &model);
                 let mut adamw = Adamw::new(options);
                 let model = adamw.step(model, gradients, 1e-2, 0.5);

@@ -1,7 +1,7 @@
 //! Trainable parts that carry algebraic structure: configurations, modules and the kernels under them.
 //!
 //! A part is a serialisable configuration, an `init` on a device, and a module with `forward`; it trains on any backend of
-//! `burn`: on the processor (`Flex`) with kernels of [`mathesis_algebra`], on others, which the cargo features `vulkan`, `cuda` and `ndarray`
+//! `burn`: on the processor (`Flex`) with kernels of [`mathesis_algebra`], on others, which the cargo features `wgpu` and `ndarray`
 //! add, with burn's own operations.
 //!
 //! - [`convolution`]: three-dimensional convolution with automatic derivatives;
