@@ -221,6 +221,8 @@ fn losses_gradients_and_steps_are_those_of_the_kernels() {
             });
             assert_close(&given.0, &expected.0, tolerance, &mixer);
             assert!(expected.1.len() > 5 && expected.1.len() == given.1.len(), "{mixer}");
+            // Sines and exponentials of graphics cards have fewer digits, which derivatives magnify.
+            let tolerance = if cfg!(feature = "wgpu") { tolerance.max(1e-3) } else { tolerance };
             for ((name, given), (same, expected)) in given.1.iter().zip(&expected.1) {
                 assert_eq!(name, same);
                 assert_close(given, expected, tolerance, &format!("{mixer}, the gradient of {name}"));

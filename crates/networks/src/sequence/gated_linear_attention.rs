@@ -167,7 +167,8 @@ impl SliceOperation<5> for Attention {
         let between = left.narrow(1, 1, BLOCK).reshape([count, BLOCK, BLOCK, heads, key]);
 
         let pairs = q.clone().unsqueeze_dim::<5>(1) * k.clone().unsqueeze_dim(2) * between;
-        let scores = pairs.sum_dim(4).squeeze_dim::<4>(4).permute([0, 3, 2, 1]);
+        // The axes are put in order before the sum: after it, burn's wgpu backend (0.22.1) gets the derivative wrong.
+        let scores = pairs.permute([0, 3, 2, 1, 4]).sum_dim(4).reshape([count, heads, BLOCK, BLOCK]);
         let seen = (0..BLOCK).flat_map(|to| (0..BLOCK).map(move |from| f32::from(u8::from(from <= to))));
         let scores = scores * constant(seen.collect(), [1, 1, BLOCK, BLOCK]);
         let within = scores.matmul(heads_first(v.clone()));
