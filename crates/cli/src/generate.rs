@@ -6,14 +6,14 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use burn::tensor::Device;
 use mathesis_language::folder::Checkpoint;
 use mathesis_language::generation::{Completion, Request, Sampling, generate};
 use mathesis_language::text::{ChatTemplate, Message, Tokenizer};
 use mathesis_networks::sequence::arithmetic::Arithmetic;
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::device::DeviceArgument;
+use crate::failure::{Failure, unreadable};
 use crate::model_folder::{ModelFolder, Weights};
 use crate::progress::{interrupted, listen_for_interrupts};
 use crate::run::use_threads;
@@ -92,6 +92,8 @@ pub struct Arguments {
     /// Threads to use [default: one for each core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    device: DeviceArgument,
     /// Print the answers as JSON when all are there, instead of text as it comes.
     #[arg(long)]
     json: bool,
@@ -117,7 +119,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     use_threads(arguments.threads)?;
     listen_for_interrupts();
-    let device = Device::flex();
+    let device = arguments.device.open()?;
     let folder = ModelFolder::of(&arguments.model)?;
     let (checkpoint, tokenizer) = folder.for_inference(arguments.arithmetic, arguments.weights, &device)?;
     let prompts = prompts(arguments, &checkpoint, &tokenizer)?;
@@ -163,10 +165,8 @@ fn prompts(
     checkpoint: &Checkpoint,
     tokenizer: &Tokenizer,
 ) -> Result<Vec<Prompt>, Failure> {
-    let read = |path: &Path| {
-        std::fs::read_to_string(path)
-            .map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))
-    };
+    let read =
+        |path: &Path| std::fs::read_to_string(path).map_err(|error| Failure::input(unreadable(path, &error)));
     let template = || {
         checkpoint.chat.as_ref().ok_or_else(|| {
             Failure::input(format!(

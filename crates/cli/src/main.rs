@@ -3,6 +3,7 @@
 mod check;
 mod compare;
 mod decontaminate;
+mod device;
 mod direction_network;
 mod eval;
 mod experiments;

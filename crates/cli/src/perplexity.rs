@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use burn::tensor::Device;
 use mathesis_language::data::Source;
 use mathesis_language::data::windows::Windows;
 use mathesis_language::folder::Checkpoint;
@@ -12,7 +11,8 @@ use mathesis_language::training::{Evaluation, evaluate_by_position};
 use mathesis_networks::sequence::arithmetic::Arithmetic;
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::device::DeviceArgument;
+use crate::failure::{Failure, unreadable};
 use crate::model_folder::{ModelFolder, Weights};
 use crate::run::use_threads;
 
@@ -54,6 +54,8 @@ pub struct Arguments {
     /// Threads to use [default: one for each core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    device: DeviceArgument,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -66,10 +68,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     use_threads(arguments.threads)?;
     let text = std::fs::read_to_string(&arguments.text)
-        .map_err(|error| Failure::input(format!("cannot read {}: {error}", arguments.text.display())))?;
+        .map_err(|error| Failure::input(unreadable(&arguments.text, &error)))?;
     let folder = ModelFolder::of(&arguments.model)?;
     let (Checkpoint { model, .. }, tokenizer) =
-        folder.for_inference(arguments.arithmetic, arguments.weights, &Device::flex())?;
+        folder.for_inference(arguments.arithmetic, arguments.weights, &arguments.device.open()?)?;
     if !model.config().is_causal() {
         let model = arguments.model.display();
         return Err(Failure::input(format!(

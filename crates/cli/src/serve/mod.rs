@@ -17,13 +17,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use burn::tensor::Device;
 use mathesis_language::folder::{Checkpoint, GenerationDefaults};
 use mathesis_language::model::LanguageModelConfig;
 use mathesis_language::serving::{self, Service};
 use mathesis_language::text::{ChatTemplate, Tokenizer};
 use mathesis_networks::sequence::arithmetic::Arithmetic;
 
+use crate::device::DeviceArgument;
 use crate::failure::Failure;
 use crate::model_folder::{ModelFolder, Weights};
 use crate::run::use_threads;
@@ -87,6 +87,8 @@ pub struct Arguments {
     /// Threads to use [default: one for each core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    device: DeviceArgument,
 }
 
 /// What is served, and within which limits: all that answering a request needs.
@@ -169,7 +171,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn served(arguments: &Arguments) -> Result<Served, Failure> {
-    let device = Device::flex();
+    let device = arguments.device.open()?;
     let folder = ModelFolder::of(&arguments.model)?;
     let (Checkpoint { model, chat, generation, .. }, tokenizer) =
         folder.for_inference(arguments.arithmetic, arguments.weights, &device)?;

@@ -65,6 +65,7 @@ pub fn run(
     plan: Spanned<Plan>,
     steps: Option<u64>,
     begin: Begin,
+    device: &Device,
 ) -> Result<(), Failure> {
     mathesis_algebra::memory::keep_freed();
     let run = stated.run;
@@ -126,7 +127,7 @@ pub fn run(
     let vocabulary =
         corpus.text.as_ref().map_or(corpus.training.vocabulary(), |(tokenizer, _)| tokenizer.vocabulary());
     let config = config(&plan.model, vocabulary, corpus.time).map_err(|message| unmade(refuse(message)))?;
-    let model = config.init(seed, &Device::flex()).map_err(|error| unmade(refuse(error.to_string())))?;
+    let model = config.init(seed, device).map_err(|error| unmade(refuse(error.to_string())))?;
     if !run.quiet && !run.json {
         eprintln!("{}; a model of {} parameters", corpus.about, config.parameters());
     }

@@ -11,6 +11,7 @@ use mathesis_solvers::statement::{self, StatementError};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::device::DeviceArgument;
 use crate::failure::Failure;
 use crate::run::RunArguments;
 
@@ -42,6 +43,9 @@ pub struct Arguments {
     /// Begin anew, though there is a checkpoint of a language model.
     #[arg(long, conflicts_with = "resume")]
     restart: bool,
+    /// For a language model.
+    #[command(flatten)]
+    device: DeviceArgument,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 (_, true) => language_model::Begin::Restart,
                 _ => language_model::Begin::Fresh,
             };
-            language_model::run(&stated, plan, arguments.steps, begin)
+            language_model::run(&stated, plan, arguments.steps, begin, &arguments.device.open()?)
         }
         (Some(_), Some(plan)) => {
             Err(stated.refuse("two tables that say what to train: expected one", &plan.span()))

@@ -64,3 +64,21 @@ fn models_that_see_the_answer_are_refused() {
     let says = "both sees both sides of a token, so it predicts nothing: expected a model whose mixers are all causal";
     assert!(unbroken(&output).contains(says), "{}", unbroken(&output));
 }
+
+#[test]
+fn devices_are_those_that_the_program_is_built_for() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path();
+    checkpoint(48).write(&path.join("tiny"), NumberFormat::F32).expect("written");
+    std::fs::write(path.join("text.txt"), "abcdefghij").expect("written");
+    let output = mathesis(path, &["perplexity", "tiny", "text.txt", "--device", "processor"]);
+    assert!(output.status.success(), "{}", unbroken(&output));
+    let output = mathesis(path, &["perplexity", "tiny", "text.txt", "--device", "abacus"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(unbroken(&output).contains("expected processor, wgpu or wgpu:N"), "{}", unbroken(&output));
+    if cfg!(not(feature = "wgpu")) {
+        let output = mathesis(path, &["perplexity", "tiny", "text.txt", "--device", "wgpu"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(unbroken(&output).contains("built for the processor alone"), "{}", unbroken(&output));
+    }
+}
