@@ -14,6 +14,27 @@ pub struct DeviceArgument {
     device: Place,
 }
 
+/// The option of what may compute on several devices.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DevicesArgument {
+    /// Where a language model computes: processor, or wgpu or wgpu:N for a graphics card, in a program built with the feature `wgpu`. Several, as in
+    /// wgpu:0,wgpu:1, divide the replicas of the model among them.
+    #[arg(long = "device", value_name = "DEVICES", value_delimiter = ',', default_value = "processor")]
+    devices: Vec<Place>,
+}
+
+impl DevicesArgument {
+    /// The first device, and the others.
+    ///
+    /// # Errors
+    /// As [`DeviceArgument::open`].
+    pub fn open(&self) -> Result<(Device, Vec<Device>), Failure> {
+        let opened = |&device: &Place| DeviceArgument { device }.open();
+        let others = self.devices.iter().skip(1).map(opened).collect::<Result<_, _>>()?;
+        Ok((self.devices.first().map_or_else(|| Ok(Device::flex()), opened)?, others))
+    }
+}
+
 /// A place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use mathesis_language::folder::{Checkpoint, NumberFormat};
 use mathesis_language::model::{LanguageModel, LanguageModelConfig};
 use mathesis_language::training::{
-    Evaluation, StepRecord, Storage, Trained, TrainingError, TrainingOptions, train,
+    Evaluation, StepRecord, Storage, Trained, TrainingError, TrainingOptions, train_on,
 };
 use mathesis_solvers::Status;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub fn run(
     plan: Spanned<Plan>,
     steps: Option<u64>,
     begin: Begin,
-    device: &Device,
+    (device, others): (&Device, &[Device]),
 ) -> Result<(), Failure> {
     mathesis_algebra::memory::keep_freed();
     let run = stated.run;
@@ -137,21 +137,23 @@ pub fn run(
     let mut validation = String::new();
     let mut begun = false;
     let (training, set_aside) = (corpus.training.as_ref(), corpus.validation.as_deref());
-    let trained = train(model, &plan.training, training, set_aside, Some(&storage), &mut |progress| {
-        if !std::mem::replace(&mut begun, true) {
-            monitor.go_on_from(progress.record.step as usize - 1);
-        }
-        if let Some(Evaluation { loss, accuracy, .. }) = progress.evaluation {
-            validation = format!(", validation {loss:.4} ({:.1} % right)", 100.0 * accuracy);
-        }
-        let speed = progress.tokens_per_second;
-        let text = format!("loss {:.4}{validation}, {speed:.0} tokens/s", progress.recent_loss);
-        monitor.show(progress.record.step as usize, progress.steps as usize, &text)
-    });
+    let trained =
+        train_on(model, others, &plan.training, training, set_aside, Some(&storage), &mut |progress| {
+            if !std::mem::replace(&mut begun, true) {
+                monitor.go_on_from(progress.record.step as usize - 1);
+            }
+            if let Some(Evaluation { loss, accuracy, .. }) = progress.evaluation {
+                validation = format!(", validation {loss:.4} ({:.1} % right)", 100.0 * accuracy);
+            }
+            let speed = progress.tokens_per_second;
+            let text = format!("loss {:.4}{validation}, {speed:.0} tokens/s", progress.recent_loss);
+            monitor.show(progress.record.step as usize, progress.steps as usize, &text)
+        });
     monitor.finish();
     let trained = trained.map_err(|error| match error {
         error @ (TrainingError::Option { .. }
         | TrainingError::Group { .. }
+        | TrainingError::Devices { .. }
         | TrainingError::Vocabulary { .. }) => unmade(refuse(error.to_string())),
         error @ TrainingError::Other { .. } => refuse(error.to_string()),
         error => Failure::work(error),

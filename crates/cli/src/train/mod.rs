@@ -11,7 +11,7 @@ use mathesis_solvers::statement::{self, StatementError};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::device::DeviceArgument;
+use crate::device::DevicesArgument;
 use crate::failure::Failure;
 use crate::run::RunArguments;
 
@@ -43,9 +43,8 @@ pub struct Arguments {
     /// Begin anew, though there is a checkpoint of a language model.
     #[arg(long, conflicts_with = "resume")]
     restart: bool,
-    /// For a language model.
     #[command(flatten)]
-    device: DeviceArgument,
+    devices: DevicesArgument,
 }
 
 #[derive(Deserialize)]
@@ -93,7 +92,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 (_, true) => language_model::Begin::Restart,
                 _ => language_model::Begin::Fresh,
             };
-            language_model::run(&stated, plan, arguments.steps, begin, &arguments.device.open()?)
+            let (device, others) = arguments.devices.open()?;
+            language_model::run(&stated, plan, arguments.steps, begin, (&device, &others))
         }
         (Some(_), Some(plan)) => {
             Err(stated.refuse("two tables that say what to train: expected one", &plan.span()))

@@ -90,6 +90,19 @@ fn a_language_model_is_trained_stopped_and_goes_on() {
     let again = trained(folder.path(), &["--restart", "--threads", "1", "--steps", "8"]);
     assert_eq!(again["result"]["loss"], record["result"]["loss"]);
     assert_eq!(lines("runs/sums-3"), lines("runs/sums"));
+    let output =
+        mathesis(folder.path(), &["train", "sums.toml", "--restart", "--device", "processor,processor"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(unbroken(&output).contains("2 devices, but `replicas` is 1"), "{}", unbroken(&output));
+    let plan = RECORDS.replacen(
+        "steps = 12",
+        "steps = 12\naccumulation = 3\nreplicas = 2\ngroups = [{ parameters = \"norm\", rate = 0.5 }]",
+        1,
+    );
+    write(folder.path(), "sums.toml", &plan);
+    let several = trained(folder.path(), &["--restart", "--device", "processor,processor", "--steps", "8"]);
+    let one = trained(folder.path(), &["--restart", "--steps", "8", "--threads", "1"]);
+    assert_eq!(several["result"]["loss"], one["result"]["loss"]);
 }
 
 #[test]
@@ -102,6 +115,12 @@ fn wrong_plans_for_language_models_are_refused() {
         ("sums.jsonl\"]", "none.jsonl\"]", "there is no file"),
         ("vocabulary = 280", "vocabulary = 100", "expected at least 257"),
         ("steps = 12", "steps = 0", "`steps` is 0"),
+        ("steps = 12", "steps = 12\nreplicas = 2", "`replicas` is 2"),
+        (
+            "steps = 12",
+            "steps = 12\ngroups = [{ parameters = \"nrom\" }]",
+            "the nearest name in one is `norm`",
+        ),
         ("validation = 0.2", "validation = 1.2", "validation is 1.2"),
         ("kind = \"files\"", "kind = \"fils\"", "fils"),
         ("time = 24", "time = 24\nmasking = { part = 0.0 }", "masking.part is 0"),

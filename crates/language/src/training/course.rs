@@ -195,6 +195,16 @@ pub enum TrainingError {
         /// A name that paths have.
         nearest: String,
     },
+    /// Devices on which nothing would be computed.
+    #[error(
+        "{devices} devices, but `replicas` is {replicas}: at least one replica for each device is expected"
+    )]
+    Devices {
+        /// The model's device and the others.
+        devices: usize,
+        /// Those of the options.
+        replicas: u64,
+    },
     /// The threads of replicas cannot be started.
     #[error("the threads of replicas cannot be started: {0}")]
     Threads(rayon::ThreadPoolBuildError),
@@ -255,12 +265,32 @@ pub fn train<M: CausalModel>(
     storage: Option<&Storage>,
     observe: &mut dyn FnMut(&TrainingProgress<'_>) -> ControlFlow<()>,
 ) -> Result<Trained<M>, TrainingError> {
+    train_on(model, &[], options, training, validation, storage, observe)
+}
+
+/// The same with [`replicas`](TrainingOptions::replicas) on further devices, in turn: the first is on the model's device, the next on the first of `others`,
+/// and so on, from the beginning again if there are more. Devices of different kinds round differently, so that the number of replicas is felt then.
+///
+/// # Errors
+/// [`TrainingError`]; also if there are more devices than replicas.
+pub fn train_on<M: CausalModel>(
+    model: M,
+    others: &[Device],
+    options: &TrainingOptions,
+    training: &dyn Source,
+    validation: Option<&dyn Source>,
+    storage: Option<&Storage>,
+    observe: &mut dyn FnMut(&TrainingProgress<'_>) -> ControlFlow<()>,
+) -> Result<Trained<M>, TrainingError> {
     check(options, &model, training, validation)?;
+    if others.len() as u64 >= options.replicas.max(1) && !others.is_empty() {
+        return Err(TrainingError::Devices { devices: others.len() + 1, replicas: options.replicas });
+    }
     let identity = storage.map_or(String::new(), |storage| identity(storage, options, training));
     let mut course = Course {
         model: parameters::trainable(model, options.gradient_checkpointing),
         adamw: Adamw { groups: options.groups.clone(), ..Adamw::new(options.adamw) },
-        replicas: Replicas::new(options.replicas).map_err(TrainingError::Threads)?,
+        replicas: Replicas::new(options.replicas, others).map_err(TrainingError::Threads)?,
         records: Vec::new(),
         evaluations: Vec::new(),
     };

@@ -18,7 +18,7 @@ pub use adamw::{Adamw, AdamwOptions, Moments, ParameterGroup, gradient_norm, gra
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use course::{
     Evaluation, StepRecord, Storage, Trained, TrainingError, TrainingOptions, TrainingProgress, evaluate,
-    evaluate_by_position, train,
+    evaluate_by_position, train, train_on,
 };
 pub use diagnosis::Culprit;
 pub use schedule::{Course, Schedule};

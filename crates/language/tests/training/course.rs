@@ -12,7 +12,7 @@ use mathesis_language::data::{Batch, Side, Source, Targets};
 use mathesis_language::model::LanguageModel;
 use mathesis_language::training::{
     AdamwOptions, CausalModel, Culprit, ParameterGroup, Schedule, Storage, Trained, TrainingError,
-    TrainingOptions, TrainingProgress, gradient_norms, train,
+    TrainingOptions, TrainingProgress, gradient_norms, train, train_on,
 };
 use mathesis_networks::sequence::Documents;
 
@@ -87,6 +87,16 @@ fn replicas_change_no_bit() {
     for replicas in [2, 3, 5] {
         assert_eq!(trained(replicas), alone);
     }
+    // Copies as other devices have them, on the same one.
+    let options = TrainingOptions { accumulation: 5, replicas: 3, ..options(4, 3e-3) };
+    let train_on = |others: &[Device], options: &TrainingOptions| {
+        let observe = &mut |_: &TrainingProgress<'_>| ControlFlow::Continue(());
+        train_on(small(16, 16, 3), others, options, &source, None, None, observe)
+    };
+    let model = train_on(&[Device::flex()], &options).unwrap().model;
+    assert_eq!(mathesis_language::training::parameters::values(&model), alone.1);
+    let error = train_on(&[Device::flex()], &TrainingOptions { replicas: 1, ..options }).unwrap_err();
+    assert!(error.to_string().starts_with("2 devices, but `replicas` is 1"), "{error}");
 }
 
 #[test]
