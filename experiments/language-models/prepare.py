@@ -29,7 +29,7 @@ def monarch(causal):
 
 
 # Also trained on 5.0 million tokens.
-LONG = ["attention", "gla", "unit", "unit-ternary"]
+LONG = ["attention", "gla", "hybrid-unit", "unit", "unit-ternary"]
 LONG_STEPS = 1221
 
 # Name: blocks of (repeat, mixer, channel layer, further keys), and whether tokens are hidden instead of predicted.
