@@ -283,7 +283,7 @@ pub fn train_on<M: CausalModel>(
     observe: &mut dyn FnMut(&TrainingProgress<'_>) -> ControlFlow<()>,
 ) -> Result<Trained<M>, TrainingError> {
     check(options, &model, training, validation)?;
-    if others.len() as u64 >= options.replicas.max(1) && !others.is_empty() {
+    if others.len() as u64 >= options.replicas {
         return Err(TrainingError::Devices { devices: others.len() + 1, replicas: options.replicas });
     }
     let identity = storage.map_or(String::new(), |storage| identity(storage, options, training));
@@ -440,9 +440,7 @@ impl<M: CausalModel> Course<M> {
         };
         let mut taken = 0;
         for together in batches.chunks(options.replicas as usize) {
-            // A loss that no step can be taken from is known before its gradients are formed.
-            let sound = |loss: f64| loss.is_finite();
-            for part in replicas.parts(&model, together, weight, device, &sound) {
+            for part in replicas.parts(&model, together, weight, device) {
                 loss += part.loss;
                 if !part.loss.is_finite() || loss > bound {
                     return Err(exploded(loss, f64::NAN, &batches[taken..=taken], None));

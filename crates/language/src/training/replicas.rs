@@ -6,7 +6,7 @@
 //! other, to the last bit. burn's own collective operations need devices of CubeCL; these copies need none.
 
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use super::{CausalModel, parameters};
@@ -25,7 +25,7 @@ struct Replica {
 pub(super) struct Part {
     /// To the loss.
     pub loss: f64,
-    /// To the gradient; none if the loss is not sound.
+    /// To the gradient; none if the loss is not finite.
     pub gradients: Option<GradientsParams>,
 }
 
@@ -51,10 +51,9 @@ impl Replicas {
         batches: &[Batch],
         weight: f64,
         device: &Device,
-        sound: &(dyn Fn(f64) -> bool + Sync),
     ) -> Vec<Part> {
         if let [batch] = batches {
-            return vec![part(model, batch, weight, device, sound)];
+            return vec![part(model, batch, weight, device)];
         }
         std::thread::scope(|scope| {
             let works: Vec<_> = self
@@ -64,12 +63,11 @@ impl Replicas {
                 .map(|(replica, batch)| {
                     let model = model.clone();
                     let work = move || match &replica.device {
-                        None => part(&model, batch, weight, device, sound),
+                        None => part(&model, batch, weight, device),
                         Some(other) => {
                             let copy = model.valid().to_device(other);
                             // What is cheap is recomputed on the model's own device alone.
-                            let found =
-                                part(&parameters::trainable(copy, false), batch, weight, other, sound);
+                            let found = part(&parameters::trainable(copy, false), batch, weight, other);
                             let back = |gradients: GradientsParams| gradients.to_device(device, &model);
                             Part { gradients: found.gradients.map(back), ..found }
                         }
@@ -84,22 +82,11 @@ impl Replicas {
 }
 
 /// What a batch adds to a step with so much weight in all.
-fn part<M: CausalModel>(
-    model: &M,
-    batch: &Batch,
-    weight: f64,
-    device: &Device,
-    sound: &(dyn Fn(f64) -> bool + Sync),
-) -> Part {
-    let value = loss(model, batch, weight, device);
-    let loss = value.clone().into_scalar::<f64>();
-    let gradients = sound(loss).then(|| GradientsParams::from_grads(value.backward(), model));
-    Part { loss, gradients }
-}
-
-/// The part of a step's loss that is of one of its batches.
-fn loss<M: CausalModel>(model: &M, batch: &Batch, weight: f64, device: &Device) -> Tensor<1> {
+fn part<M: CausalModel>(model: &M, batch: &Batch, weight: f64, device: &Device) -> Part {
     let scored = batch.scored(device);
     let targets = Targets { weights: scored.weights / weight, ..scored };
-    model.loss(batch.inputs(device), &batch.documents, targets)
+    let value = model.loss(batch.inputs(device), &batch.documents, targets);
+    let loss = value.clone().into_scalar::<f64>();
+    let gradients = loss.is_finite().then(|| GradientsParams::from_grads(value.backward(), model));
+    Part { loss, gradients }
 }
