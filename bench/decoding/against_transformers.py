@@ -5,21 +5,13 @@ and for 129 tokens; transformers generates as many in this process, greedily and
 turns. First the texts in 32 bits are compared.
 """
 
-import os
-import statistics
-import subprocess
 import sys
 import time
-
-THREADS = 2
-os.environ["OMP_NUM_THREADS"] = str(THREADS)
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from against_llama_cpp import PORTS, ROUNDS, TOKENS, seconds, text, wait
-
-PROMPT = "The state of the union is"
+from turns import PORTS, PROMPT, THREADS, compare_rates, seconds, serve, text, wait
 
 
 class Peer:
@@ -47,10 +39,7 @@ def main(program, folder):
     try:
         for weights, dtype in [("f32", torch.float32), ("bf16", torch.bfloat16)]:
             port = next(PORTS)
-            command = [program, "serve", folder, "--port", port, "--name", "here", "--weights", weights, "--threads", THREADS]
-            running.append(
-                subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            )
+            running.append(serve(program, folder, port, weights))
             wait(port)
             peer = Peer(folder, dtype)
             if weights == "f32":
@@ -58,15 +47,7 @@ def main(program, folder):
                 print("the same text in 32 bits" if texts[0] == texts[1] else f"OTHER TEXTS: {texts}")
             timed[f"Mathesis {weights}"] = lambda tokens, port=port: seconds(port, "here", tokens)
             timed[f"transformers {weights}"] = peer.seconds
-        rates = {label: [] for label in timed}
-        for turn in range(ROUNDS + 1):
-            for label, taken in timed.items():
-                one, many = taken(1), taken(1 + TOKENS)
-                if turn:
-                    rates[label].append(TOKENS / (many - one))
-        print(f"{TOKENS} tokens by turns, {THREADS} threads, tokens/s: best and median of {ROUNDS}")
-        for label, found in rates.items():
-            print(f"{label:18} {max(found):7.1f} {statistics.median(found):7.1f}")
+        compare_rates(timed)
     finally:
         for process in running:
             process.kill()
